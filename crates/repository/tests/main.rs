@@ -1,1 +1,7 @@
-//! Tests.
+//! The engine seen from outside, with the stock tool as an independent witness.
+
+mod cut_off;
+mod damage;
+mod folders;
+mod support;
+mod virtual_trees;

@@ -1,1 +1,4 @@
-//! Tests.
+//! One conformance suite, run whole against every store.
+
+mod conformance;
+mod faults;

@@ -1,1 +1,38 @@
-//! placeholder
+//! Where memories live. The only SQL in the product, the same on SQLite and PostgreSQL.
+//!
+//! All writes to an owner's data go through a [`Write`], which appends to the owner's journal and ends in
+//! [`Write::commit`] with an [`AuditEntry`]: no change without one, by signature. Reads that must agree with each other
+//! (a backup, an export) go through a [`Snapshot`], which sees one state while writers go on.
+//!
+//! How memories are backed up is not known here; the tables for it (catalogue, debts, repositories, leases) are.
+
+mod ambient;
+mod audit;
+mod db;
+mod error;
+mod leases;
+mod media;
+mod memories;
+mod migrations;
+mod owners;
+mod ledger;
+mod read;
+mod search;
+mod snapshot;
+mod terms;
+mod vault;
+mod write;
+
+pub use ambient::Ambient;
+pub use audit::{AuditEntry, AuditRow, Outcome};
+pub use error::{VaultError, VaultResult};
+pub use leases::Lease;
+pub use ledger::{CatalogueRow, Debt, DestinationRow, RepositoryRow};
+pub use media::{MediaState, MediumRow};
+pub use memories::{ListFilter, MemoryRow, Page, SourceState};
+pub use owners::Head;
+pub use search::{SearchAnswer, SearchState};
+pub use snapshot::{DayFileRow, Snapshot, Touched};
+pub use terms::terms;
+pub use vault::{Vault, VaultUrl};
+pub use write::Write;

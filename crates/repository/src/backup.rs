@@ -1,0 +1,345 @@
+//! A backup: a stream of edits over a parent tree becomes a snapshot.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Mutex,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use crate::{
+    Content, Cutter, Edit, EditKind, Id, LockKind, Monitor, Node, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
+    index::BlobKind, writer::Writer,
+};
+
+/// Edits whose content is being read ahead of the tree that is being built.
+const AHEAD: usize = 32;
+/// The time of virtual folders: a constant, because what is in a folder is not when it was made.
+const DIR_TIME: &str = "2000-01-01T00:00:00Z";
+
+/// What to back up, on top of what.
+pub struct BackupRequest<'a> {
+    /// The tree to edit; `None` begins with nothing.
+    pub parent_tree: Option<Id>,
+    /// Where to look for what the source can no longer give.
+    pub carry_tree: Option<Id>,
+    /// The edits, in [`Edit::order`].
+    pub edits: Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>,
+    /// The snapshot to write; its tree is filled in.
+    pub snapshot: Snapshot,
+}
+
+/// A path that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedPath {
+    /// The path in the tree.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+    /// Whether the last snapshot's copy was carried forward.
+    pub carried: bool,
+}
+
+/// What a backup read and added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files whose bytes were read.
+    pub files_read: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// New blobs of content.
+    pub data_blobs: u64,
+    /// New blobs of folder listings.
+    pub tree_blobs: u64,
+    /// Bytes in new blobs, before compression.
+    pub bytes_new: u64,
+    /// Bytes in new blobs, as stored.
+    pub bytes_stored: u64,
+    /// Packs written.
+    pub packs: u64,
+    /// Index files written.
+    pub indexes: u64,
+}
+
+/// A finished backup.
+#[derive(Debug, Clone)]
+pub struct BackupOutcome {
+    /// The new snapshot.
+    pub snapshot: Id,
+    /// Its root tree.
+    pub tree: Id,
+    /// What was read and added.
+    pub totals: Totals,
+    /// What could not be read.
+    pub skipped: Vec<SkippedPath>,
+}
+
+struct FileContent {
+    ids: Vec<Id>,
+    bytes: u64,
+}
+
+enum ReadError {
+    Source(String),
+    Fatal(RepositoryError),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Source(error.to_string())
+    }
+}
+
+type Reply = Receiver<Result<FileContent, ReadError>>;
+type Job = (Content, SyncSender<Result<FileContent, ReadError>>);
+
+impl Repository {
+    /// Runs a backup under a shared lock. The index must be loaded.
+    ///
+    /// # Errors
+    /// The store fails, the parent tree cannot be read, or somebody asks to stop. Then no snapshot is written, and what
+    /// was uploaded is indexed, so that the next run need not upload it again.
+    pub fn backup(&self, request: BackupRequest<'_>, monitor: &dyn Monitor) -> RepositoryResult<BackupOutcome> {
+        let lock = self.lock(LockKind::Shared)?;
+        let writer = Writer::new(self);
+        let built = build(self, &writer, request.parent_tree, request.carry_tree, request.edits, monitor);
+        let (tree, skipped, files_read, bytes_read) = match built {
+            Ok(built) => built,
+            Err(error) => {
+                writer.abandon();
+                return Err(error);
+            }
+        };
+        let counters = writer.finish()?;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let totals = Totals {
+            files_read,
+            bytes_read,
+            data_blobs: count(&counters.data_blobs),
+            tree_blobs: count(&counters.tree_blobs),
+            bytes_new: count(&counters.plain_bytes),
+            bytes_stored: count(&counters.stored_bytes),
+            packs: count(&counters.packs),
+            indexes: count(&counters.indexes),
+        };
+        let snapshot = Snapshot { tree, ..request.snapshot };
+        let id = self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?;
+        drop(lock);
+        Ok(BackupOutcome { snapshot: id, tree, totals, skipped })
+    }
+}
+
+type Built = (Id, Vec<SkippedPath>, u64, u64);
+
+fn build<'a>(
+    repository: &Repository,
+    writer: &Writer<'_>,
+    parent: Option<Id>,
+    carry: Option<Id>,
+    edits: Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>,
+    monitor: &dyn Monitor,
+) -> RepositoryResult<Built> {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
+    let (queue, jobs) = sync_channel::<Job>(AHEAD);
+    let jobs = Mutex::new(jobs);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| work(repository, writer, &jobs, monitor));
+        }
+        let mut builder = Builder {
+            repository,
+            writer,
+            carry,
+            edits,
+            queue,
+            ahead: VecDeque::new(),
+            ended: false,
+            monitor,
+            skipped: Vec::new(),
+            files_read: 0,
+            bytes_read: 0,
+        };
+        let root = builder.dir(b"", parent)?;
+        let root = match root {
+            Some(root) => root,
+            None => writer.add(BlobKind::Tree, &Tree::default().encode())?,
+        };
+        Ok((root, builder.skipped, builder.files_read, builder.bytes_read))
+    })
+}
+
+fn work(repository: &Repository, writer: &Writer<'_>, jobs: &Mutex<Receiver<Job>>, monitor: &dyn Monitor) {
+    loop {
+        let job = jobs.lock().expect("no holder panics").recv();
+        let Ok((content, reply)) = job else { return };
+        // Nobody listens any more when the run has failed; then the answer is not needed.
+        drop(reply.send(read(repository, writer, content, monitor)));
+    }
+}
+
+fn read(repository: &Repository, writer: &Writer<'_>, content: Content, monitor: &dyn Monitor) -> Result<FileContent, ReadError> {
+    let mut file = FileContent { ids: Vec::new(), bytes: 0 };
+    let mut add = |span: &[u8]| {
+        if monitor.cancelled() {
+            return Err(ReadError::Fatal(RepositoryError::Cancelled));
+        }
+        file.ids.push(writer.add(BlobKind::Data, span).map_err(ReadError::Fatal)?);
+        file.bytes += span.len() as u64;
+        monitor.advance(0, span.len() as u64);
+        Ok(())
+    };
+    match content {
+        Content::Spans(spans) => spans.iter().try_for_each(|span| add(span))?,
+        Content::Stream(open) => Cutter::new(&repository.gear).each(&mut open()?, add)?,
+    }
+    Ok(file)
+}
+
+/// An edit whose content, if it has any, is on its way.
+struct Prepared {
+    path: Vec<u8>,
+    kind: EditKind,
+    reply: Option<Reply>,
+}
+
+enum Slot {
+    Done(Node),
+    Reading { node: Node, reply: Reply, path: Vec<u8> },
+}
+
+struct Builder<'a> {
+    repository: &'a Repository,
+    writer: &'a Writer<'a>,
+    carry: Option<Id>,
+    edits: Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>,
+    queue: SyncSender<Job>,
+    ahead: VecDeque<Prepared>,
+    ended: bool,
+    monitor: &'a dyn Monitor,
+    skipped: Vec<SkippedPath>,
+    files_read: u64,
+    bytes_read: u64,
+}
+
+impl Builder<'_> {
+    /// Keeps the workers busy with what comes next.
+    fn fill(&mut self) -> RepositoryResult<()> {
+        while !self.ended && self.ahead.len() < AHEAD {
+            let Some(edit) = self.edits.next().transpose()? else {
+                self.ended = true;
+                return Ok(());
+            };
+            let Edit { path, kind } = edit;
+            let (kind, reply) = match kind {
+                EditKind::File(node, content) => {
+                    let (reply, answer) = sync_channel(1);
+                    self.queue.send((content, reply)).expect("workers live as long as the queue");
+                    (EditKind::Keep(node), Some(answer))
+                }
+                other => (other, None),
+            };
+            self.ahead.push_back(Prepared { path, kind, reply });
+        }
+        Ok(())
+    }
+
+    /// Builds the folder whose path, with a final `/` unless it is the root, is `prefix`. `None`: nothing is in it.
+    fn dir(&mut self, prefix: &[u8], parent: Option<Id>) -> RepositoryResult<Option<Id>> {
+        let mut old = match parent {
+            Some(id) => VecDeque::from(self.repository.tree(&id)?.nodes),
+            None => VecDeque::new(),
+        };
+        let mut slots = Vec::new();
+        loop {
+            self.fill()?;
+            if self.monitor.cancelled() {
+                return Err(RepositoryError::Cancelled);
+            }
+            let Some(name) = self.ahead.front().and_then(|next| next.path.strip_prefix(prefix)).map(<[u8]>::to_vec) else { break };
+            let (name, is_here) = match name.iter().position(|c| *c == b'/') {
+                Some(at) => (name[..at].to_vec(), false),
+                None => (name, true),
+            };
+            while old.front().is_some_and(|node| node.name < name) {
+                slots.extend(old.pop_front().map(Slot::Done));
+            }
+            let before = if old.front().is_some_and(|node| node.name == name) { old.pop_front() } else { None };
+            let slot = if is_here { self.here(before)? } else { self.below(prefix, &name, before)? };
+            slots.extend(slot);
+        }
+        slots.extend(old.into_iter().map(Slot::Done));
+        self.close(slots)
+    }
+
+    /// Carries out the edit at the front, which is about a node of this folder.
+    fn here(&mut self, before: Option<Node>) -> RepositoryResult<Option<Slot>> {
+        let Some(Prepared { path, kind, reply }) = self.ahead.pop_front() else { return Ok(None) };
+        self.writer.maybe_index()?;
+        match (kind, reply) {
+            (EditKind::Keep(node) | EditKind::File(node, _), Some(reply)) => Ok(Some(Slot::Reading { node, reply, path })),
+            (EditKind::Keep(node) | EditKind::File(node, _), None) => {
+                self.monitor.advance(1, 0);
+                Ok(Some(Slot::Done(node)))
+            }
+            (EditKind::Dir(mut node), _) => {
+                let mut prefix = path;
+                prefix.push(b'/');
+                let subtree = self.dir(&prefix, before.and_then(|n| n.subtree))?;
+                node.subtree = Some(subtree.map_or_else(|| self.writer.add(BlobKind::Tree, &Tree::default().encode()), Ok)?);
+                Ok(Some(Slot::Done(node)))
+            }
+            (EditKind::Remove, _) => Ok(None),
+            (EditKind::Unreadable(reason), _) => Ok(self.carry(&path, reason)?.map(Slot::Done)),
+        }
+    }
+
+    fn below(&mut self, prefix: &[u8], name: &[u8], before: Option<Node>) -> RepositoryResult<Option<Slot>> {
+        let path = [prefix, name, b"/"].concat();
+        let subtree = self.dir(&path, before.as_ref().and_then(|n| n.subtree))?;
+        let node = |id| match &before {
+            Some(node) if node.subtree.is_some() => Node { subtree: Some(id), ..node.clone() },
+            _ => Node { name: name.to_vec(), ..Node::virtual_dir("", DIR_TIME, id) },
+        };
+        Ok(subtree.map(|id| Slot::Done(node(id))))
+    }
+
+    fn close(&mut self, slots: Vec<Slot>) -> RepositoryResult<Option<Id>> {
+        let mut nodes = Vec::with_capacity(slots.len());
+        for slot in slots {
+            match slot {
+                Slot::Done(node) => nodes.push(node),
+                Slot::Reading { node, reply, path } => match reply.recv().expect("a worker answers every job") {
+                    Ok(content) => {
+                        self.files_read += 1;
+                        self.bytes_read += content.bytes;
+                        self.monitor.advance(1, 0);
+                        nodes.push(Node { content: Some(content.ids), size: content.bytes, ..node });
+                    }
+                    Err(ReadError::Source(reason)) => nodes.extend(self.carry(&path, reason)?),
+                    Err(ReadError::Fatal(error)) => return Err(error),
+                },
+            }
+        }
+        if nodes.is_empty() {
+            return Ok(None);
+        }
+        self.writer.add(BlobKind::Tree, &Tree { nodes }.encode()).map(Some)
+    }
+
+    /// What the last tree has at a path, if all its content is still there.
+    fn carry(&mut self, path: &[u8], reason: String) -> RepositoryResult<Option<Node>> {
+        let path = String::from_utf8_lossy(path).into_owned();
+        let found = match self.carry {
+            Some(tree) => self.repository.node_at(&tree, &path)?,
+            None => None,
+        };
+        let whole = |node: &Node| node.content.iter().flatten().all(|id| self.repository.locate(BlobKind::Data, id).is_some());
+        let node = found.filter(whole);
+        self.monitor.problem(&path, &reason);
+        self.skipped.push(SkippedPath { path, reason, carried: node.is_some() });
+        Ok(node)
+    }
+}

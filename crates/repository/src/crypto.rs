@@ -1,0 +1,160 @@
+//! SEAL and OPEN: AES-256-CTR with Poly1305-AES (restic `doc/design.rst`, "Keys, Encryption and MAC").
+//!
+//! This is the only file that turns plaintext into sealed bytes and back.
+
+use aes::{
+    Aes128, Aes256,
+    cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher},
+};
+use poly1305::Poly1305;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::Ambient;
+
+/// What sealing adds to the length: 16 bytes of IV before, 16 bytes of MAC after.
+pub const OVERHEAD_BYTES: usize = 32;
+
+/// A key: 32 bytes for AES-256, and for the MAC 16 bytes of AES-128 key and 16 of `r`. Never printed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct MasterKey {
+    encrypt: [u8; 32],
+    mac_k: [u8; 16],
+    mac_r: [u8; 16],
+}
+
+impl MasterKey {
+    /// A new random key.
+    pub fn random(ambient: &dyn Ambient) -> Self {
+        let mut bytes = [0; 64];
+        ambient.fill(&mut bytes);
+        let key = Self::from_bytes(&bytes);
+        bytes.zeroize();
+        key
+    }
+
+    /// Takes `encrypt`, `k` and `r`, one after the other.
+    pub fn from_bytes(bytes: &[u8; 64]) -> Self {
+        let mut key = Self { encrypt: [0; 32], mac_k: [0; 16], mac_r: [0; 16] };
+        key.encrypt.copy_from_slice(&bytes[..32]);
+        key.mac_k.copy_from_slice(&bytes[32..48]);
+        key.mac_r.copy_from_slice(&bytes[48..]);
+        key
+    }
+
+    /// A key is unusable if one of its parts is all zero; readers refuse it.
+    pub fn is_valid(&self) -> bool {
+        self.encrypt != [0; 32] && self.mac_k != [0; 16] && self.mac_r != [0; 16]
+    }
+
+    pub(crate) fn parts(&self) -> (&[u8; 32], &[u8; 16], &[u8; 16]) {
+        (&self.encrypt, &self.mac_k, &self.mac_r)
+    }
+
+    fn one_time(&self, iv: &[u8; 16]) -> Poly1305 {
+        let mut block = (*iv).into();
+        Aes128::new(&self.mac_k.into()).encrypt_block(&mut block);
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&self.mac_r);
+        key[16..].copy_from_slice(&block);
+        let mac = Poly1305::new(&key.into());
+        key.zeroize();
+        mac
+    }
+
+    fn apply(&self, iv: &[u8; 16], bytes: &mut [u8]) {
+        ctr::Ctr128BE::<Aes256>::new(&self.encrypt.into(), &(*iv).into()).apply_keystream(bytes);
+    }
+}
+
+/// Appends `IV ‖ ciphertext ‖ MAC` of a plaintext to a buffer.
+pub fn seal(key: &MasterKey, iv: [u8; 16], plaintext: &[u8], out: &mut Vec<u8>) {
+    out.reserve(plaintext.len() + OVERHEAD_BYTES);
+    out.extend_from_slice(&iv);
+    let start = out.len();
+    out.extend_from_slice(plaintext);
+    key.apply(&iv, &mut out[start..]);
+    let mac = key.one_time(&iv).compute_unpadded(&out[start..]);
+    out.extend_from_slice(&mac);
+}
+
+/// Checks the MAC and, only then, decrypts. `None`: too short, an all-zero IV, or not sealed with this key.
+pub fn open(key: &MasterKey, sealed: &[u8]) -> Option<Vec<u8>> {
+    if sealed.len() < OVERHEAD_BYTES {
+        return None;
+    }
+    let (iv, rest) = sealed.split_first_chunk::<16>()?;
+    let (text, mac) = rest.split_last_chunk::<16>()?;
+    if *iv == [0; 16] || !same(&key.one_time(iv).compute_unpadded(text), mac) {
+        return None;
+    }
+    let mut plaintext = text.to_vec();
+    key.apply(iv, &mut plaintext);
+    Some(plaintext)
+}
+
+/// Compares without telling by time where the difference is.
+fn same(a: &[u8], b: &[u8; 16]) -> bool {
+    a.len() == 16 && std::hint::black_box(a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b))) == 0
+}
+
+/// A fresh IV: random, never all zero.
+pub(crate) fn fresh_iv(ambient: &dyn Ambient) -> [u8; 16] {
+    let mut iv = [0; 16];
+    while iv == [0; 16] {
+        ambient.fill(&mut iv);
+    }
+    iv
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    fn key() -> MasterKey {
+        let mut bytes = [0; 64];
+        for (i, byte) in (0..=0x3f_u8).enumerate() {
+            bytes[i] = byte;
+        }
+        MasterKey::from_bytes(&bytes)
+    }
+
+    /// The vectors of docs/FORMAT.md; made by an independent program.
+    #[test]
+    fn agrees_with_the_vectors() {
+        let iv: [u8; 16] = std::array::from_fn(|i| 0xf0 + i as u8);
+        let text = b"restic-format test vector: the counter wraps past 16-byte blocks";
+        let cases: [([u8; 16], &[u8], &str); 3] = [
+            (
+                iv,
+                text,
+                "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeffe065bef94af5adad351b8b3534121771b92b5b36944940ae1c9d75552212a6edf6194f2f716ad5ef0ae45063b52493fc3d48f21bfb929e56763bbe98930033d748e48d57a9ef47e682162783d0b8d38a",
+            ),
+            (
+                [0xff; 16],
+                &[0; 48],
+                "ffffffffffffffffffffffffffffffffe999e41d4ca770da5387117b5d8f57eef29000b62a499fd0a9f39a6add2e7780f05d76ae4ab99fe5a6f69b3148c2363d0e14e79f7cf3a49dbad4557c13e39784",
+            ),
+            (iv, b"", "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff7e1da219390824afb3f896d94949b6ce"),
+        ];
+        for (iv, plain, sealed) in cases {
+            let mut out = Vec::new();
+            seal(&key(), iv, plain, &mut out);
+            assert_eq!(HEXLOWER.encode(&out), sealed);
+            assert_eq!(open(&key(), &out).as_deref(), Some(plain));
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let mut sealed = Vec::new();
+        seal(&key(), [7; 16], b"dear diary", &mut sealed);
+        for bit in 0..sealed.len() * 8 {
+            let mut bad = sealed.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&key(), &bad).is_none(), "bit {bit}");
+        }
+        assert!(open(&key(), &sealed[..31]).is_none());
+    }
+}

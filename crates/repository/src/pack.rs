@@ -1,0 +1,97 @@
+//! Packs: sealed blobs, one after another, then the sealed header that lists them.
+
+use crate::{
+    Ambient, Id, MasterKey, RepositoryError, RepositoryResult,
+    crypto::{OVERHEAD_BYTES, fresh_iv, open, seal},
+    index::BlobKind,
+};
+
+/// A pack is sent off once it holds this much.
+pub(crate) const PACK_TARGET_BYTES: usize = 16 << 20;
+/// The longest header that readers accept.
+const HEADER_MAX_BYTES: usize = 16 << 20;
+
+/// One blob in a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PackedBlob {
+    pub kind: BlobKind,
+    pub id: Id,
+    pub offset: u32,
+    /// Sealed length.
+    pub length: u32,
+    /// Plaintext length if it is compressed, else 0.
+    pub uncompressed: u32,
+}
+
+/// Grows a pack in memory.
+#[derive(Default)]
+pub(crate) struct PackBuilder {
+    pub bytes: Vec<u8>,
+    pub blobs: Vec<PackedBlob>,
+}
+
+impl PackBuilder {
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= PACK_TARGET_BYTES
+    }
+
+    /// Appends an already sealed blob.
+    pub fn push(&mut self, kind: BlobKind, id: Id, sealed: &[u8], uncompressed: u32) {
+        let (offset, length) = (self.bytes.len() as u32, sealed.len() as u32);
+        self.bytes.extend_from_slice(sealed);
+        self.blobs.push(PackedBlob { kind, id, offset, length, uncompressed });
+    }
+
+    /// Adds the header; answers the pack's id, its bytes and what is in it.
+    pub fn finish(mut self, key: &MasterKey, ambient: &dyn Ambient) -> (Id, Vec<u8>, Vec<PackedBlob>) {
+        let mut header = Vec::with_capacity(self.blobs.len() * 41);
+        for blob in &self.blobs {
+            let base = if blob.kind == BlobKind::Tree { 1 } else { 0 };
+            header.push(if blob.uncompressed == 0 { base } else { base + 2 });
+            header.extend_from_slice(&blob.length.to_le_bytes());
+            if blob.uncompressed != 0 {
+                header.extend_from_slice(&blob.uncompressed.to_le_bytes());
+            }
+            header.extend_from_slice(blob.id.as_bytes());
+        }
+        seal(key, fresh_iv(ambient), &header, &mut self.bytes);
+        self.bytes.extend_from_slice(&((header.len() + OVERHEAD_BYTES) as u32).to_le_bytes());
+        (Id::of(&self.bytes), self.bytes, self.blobs)
+    }
+}
+
+/// Reads the header of a whole pack.
+pub(crate) fn read_header(id: Id, pack: &[u8], key: &MasterKey) -> RepositoryResult<Vec<PackedBlob>> {
+    let bad = |problem: &str| RepositoryError::damaged(format!("pack {}", id.short()), problem);
+    let (body, tail) = pack.split_last_chunk::<4>().ok_or_else(|| bad("it is too short"))?;
+    let length = u32::from_le_bytes(*tail) as usize;
+    if length < OVERHEAD_BYTES || length > HEADER_MAX_BYTES || length > body.len() {
+        return Err(bad("its header has an impossible length"));
+    }
+    let (blobs_part, sealed) = body.split_at(body.len() - length);
+    let header = open(key, sealed).ok_or_else(|| bad("its header does not open"))?;
+    let mut blobs = Vec::new();
+    let mut rest = header.as_slice();
+    let mut offset = 0_u32;
+    while let Some((kind, after)) = rest.split_first() {
+        let (compressed, kind) = match kind {
+            0 => (false, BlobKind::Data),
+            1 => (false, BlobKind::Tree),
+            2 => (true, BlobKind::Data),
+            3 => (true, BlobKind::Tree),
+            _ => return Err(bad("its header names an unknown type of blob")),
+        };
+        let entry = after.get(..if compressed { 40 } else { 36 }).ok_or_else(|| bad("its header ends in the middle"))?;
+        let length = u32::from_le_bytes(entry[..4].try_into().expect("4 bytes"));
+        let uncompressed = if compressed { u32::from_le_bytes(entry[4..8].try_into().expect("4 bytes")) } else { 0 };
+        let id = Id::from_bytes(entry[entry.len() - 32..].try_into().expect("32 bytes"));
+        blobs.push(PackedBlob { kind, id, offset, length, uncompressed });
+        offset = offset.checked_add(length).ok_or_else(|| bad("its blobs are longer than 4 GiB"))?;
+        rest = &after[entry.len()..];
+    }
+    if offset as usize != blobs_part.len() { Err(bad("its header does not account for all its bytes")) } else { Ok(blobs) }
+}

@@ -1,0 +1,334 @@
+//! A repository: made, opened, read.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, RwLock},
+};
+
+use bytes::Bytes;
+use keepsake_storage::{ObjectName, PutMode, Store};
+
+use crate::{
+    Ambient, GearTable, Id, KdfCost, Location, LockKind, MasterKey, Password, RepositoryError, RepositoryResult, Snapshot, Tree,
+    config::Config,
+    crypto::{fresh_iv, open, seal},
+    frame,
+    index::{self, BlobKind, Index},
+    key_file,
+    lock::{LockGuard, Locker},
+};
+
+/// At most this many key files are tried, as in restic.
+const KEYS_MAX: usize = 20;
+/// Packs up to this size are read whole when much of them will be wanted.
+const PACK_CACHE_COUNT: usize = 6;
+
+/// An open repository: its key is known, its index may be loaded.
+pub struct Repository {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) key: MasterKey,
+    pub(crate) config: Config,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) gear: GearTable,
+    pub(crate) index: RwLock<Index>,
+    packs: Mutex<VecDeque<(Id, Bytes)>>,
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Repository({})", self.store.describe())
+    }
+}
+
+pub(crate) fn object(folder: &str, id: &Id) -> ObjectName {
+    let name = if folder == "data" { format!("data/{}/{id}", &id.to_string()[..2]) } else { format!("{folder}/{id}") };
+    ObjectName::new(name).expect("hexadecimal names are valid")
+}
+
+fn config_name() -> ObjectName {
+    ObjectName::new("config").expect("a valid name")
+}
+
+impl Repository {
+    /// Makes a repository with one key. Its id, key and polynomial are random.
+    ///
+    /// # Errors
+    /// There is one already, or the store fails.
+    pub fn init(store: Arc<dyn Store>, password: &Password, cost: KdfCost, ambient: Arc<dyn Ambient>) -> RepositoryResult<Self> {
+        let place = store.describe();
+        let taken = store.head(&config_name())?.is_some() || !store.list("keys")?.is_empty() || !store.list("snapshots")?.is_empty();
+        if taken {
+            return Err(RepositoryError::AlreadyThere { place });
+        }
+        let key = MasterKey::random(&*ambient);
+        let file = key_file::write(&key, password, cost, &*ambient);
+        store.put(&object("keys", &Id::of(&file)), file.into(), PutMode::Create)?;
+        let config = Config::random(&*ambient);
+        let mut sealed = Vec::new();
+        seal(&key, fresh_iv(&*ambient), &serde_json::to_vec(&config).expect("plain strings"), &mut sealed);
+        store.put(&config_name(), sealed.into(), PutMode::Create)?;
+        Ok(Self::with(store, key, config, ambient))
+    }
+
+    /// Opens a repository.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NoRepository`], [`RepositoryError::WrongPassword`], or damage to what opening needs.
+    pub fn open(store: Arc<dyn Store>, password: &Password, ambient: Arc<dyn Ambient>) -> RepositoryResult<Self> {
+        let place = store.describe();
+        let sealed = match store.get(&config_name()) {
+            Ok(sealed) => sealed,
+            Err(error) if error.is_not_found() => return Err(RepositoryError::NoRepository { place }),
+            Err(error) => return Err(error.into()),
+        };
+        let mut damage = None;
+        for file in store.list("keys")?.into_iter().take(KEYS_MAX) {
+            match store.get(&file.name).map_err(RepositoryError::from).and_then(|bytes| key_file::read(&bytes, password)) {
+                Ok(Some(key)) => {
+                    let plain = open(&key, &sealed)
+                        .ok_or_else(|| RepositoryError::damaged("the config file", "it does not open with the repository's key"))?;
+                    return Ok(Self::with(store, key, Config::read(&plain)?, ambient));
+                }
+                Ok(None) => {}
+                Err(error) => damage = Some(error),
+            }
+        }
+        Err(damage.unwrap_or(RepositoryError::WrongPassword { place }))
+    }
+
+    fn with(store: Arc<dyn Store>, key: MasterKey, config: Config, ambient: Arc<dyn Ambient>) -> Self {
+        let gear = GearTable::of(&key);
+        Self { store, key, config, ambient, gear, index: RwLock::default(), packs: Mutex::default() }
+    }
+
+    /// The id in its config: names its local cache.
+    pub fn id(&self) -> Id {
+        self.config.id
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        self.store.describe()
+    }
+
+    pub(crate) fn lock(&self, kind: LockKind) -> RepositoryResult<LockGuard> {
+        Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone() }.acquire(kind)
+    }
+
+    /// Reads and opens an index, snapshot or lock file, checking that its bytes are what its name says.
+    pub(crate) fn read_file(&self, folder: &str, id: &Id) -> RepositoryResult<Vec<u8>> {
+        let what = || format!("{} {}", folder.trim_end_matches('s'), id.short());
+        let sealed = self.store.get(&object(folder, id))?;
+        if Id::of(&sealed) != *id {
+            return Err(RepositoryError::damaged(what(), "its bytes are not the ones it was written with"));
+        }
+        let framed =
+            open(&self.key, &sealed).ok_or_else(|| RepositoryError::damaged(what(), "it does not open with the repository's key"))?;
+        frame::unwrap(&what(), framed)
+    }
+
+    /// Seals and writes an index or snapshot file; answers its id.
+    pub(crate) fn write_file(&self, folder: &str, json: &[u8]) -> RepositoryResult<Id> {
+        let mut sealed = Vec::new();
+        seal(&self.key, fresh_iv(&*self.ambient), &frame::wrap(json), &mut sealed);
+        let id = Id::of(&sealed);
+        self.store.put(&object(folder, &id), sealed.into(), PutMode::Create)?;
+        Ok(id)
+    }
+
+    /// The ids of the files of a folder; names that are no ids are nobody's.
+    pub(crate) fn list_ids(&self, folder: &str) -> RepositoryResult<Vec<(Id, u64)>> {
+        let mut ids: Vec<_> =
+            self.store.list(folder)?.into_iter().filter_map(|o| Some((o.name.file_name().parse().ok()?, o.bytes))).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Reads all index files that are not in memory yet. Damaged ones are answered, not fatal: what they list is missing.
+    ///
+    /// # Errors
+    /// The store cannot list or read.
+    pub fn load_index(&self) -> RepositoryResult<Vec<RepositoryError>> {
+        let mut damaged = Vec::new();
+        for (id, _) in self.list_ids("index")? {
+            if self.index.read().expect("no holder panics").files.contains(&id) {
+                continue;
+            }
+            match self.read_file("index", &id).and_then(|json| index::decode(id, &json)) {
+                Ok(packs) => {
+                    let mut index = self.index.write().expect("no holder panics");
+                    packs.iter().for_each(|(pack, blobs)| index.add_pack(*pack, blobs));
+                    index.files.insert(id);
+                }
+                Err(error @ RepositoryError::Damaged { .. }) => damaged.push(error),
+                Err(RepositoryError::Store(error)) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// The packs that the loaded index names.
+    pub fn pack_ids(&self) -> Vec<Id> {
+        let mut ids: Vec<_> = self.index.read().expect("no holder panics").packs().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// All snapshots, oldest first; damaged ones are answered beside them.
+    ///
+    /// # Errors
+    /// The store cannot list or read.
+    pub fn snapshots(&self) -> RepositoryResult<(Vec<(Id, Snapshot)>, Vec<RepositoryError>)> {
+        let (mut good, mut damaged) = (Vec::new(), Vec::new());
+        for (id, _) in self.list_ids("snapshots")? {
+            match self.read_file("snapshots", &id).and_then(|json| Snapshot::read(id, &json)) {
+                Ok(snapshot) => good.push((id, snapshot)),
+                Err(error @ RepositoryError::Damaged { .. }) => damaged.push(error),
+                Err(RepositoryError::Store(error)) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let time = |s: &Snapshot| s.time.parse::<jiff::Timestamp>().map_or(i128::MIN, jiff::Timestamp::as_nanosecond);
+        good.sort_by_key(|(id, snapshot)| (time(snapshot), *id));
+        Ok((good, damaged))
+    }
+
+    /// One snapshot by id.
+    ///
+    /// # Errors
+    /// It is not there or damaged.
+    pub fn snapshot(&self, id: &Id) -> RepositoryResult<Snapshot> {
+        match self.read_file("snapshots", id) {
+            Ok(json) => Snapshot::read(*id, &json),
+            Err(RepositoryError::Store(error)) if error.is_not_found() => Err(RepositoryError::NoSnapshot { name: id.to_string() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a blob is, if the loaded index knows it.
+    pub fn locate(&self, kind: BlobKind, id: &Id) -> Option<Location> {
+        self.index.read().expect("no holder panics").get(kind, id)
+    }
+
+    /// Reads one blob, checked against its id.
+    ///
+    /// # Errors
+    /// The index does not know it, or its bytes are damaged or gone.
+    pub fn blob(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
+        let location = self.expect_blob(kind, id)?;
+        let start = u64::from(location.offset);
+        let sealed = self.store.get_range(&object("data", &location.pack), start..start + u64::from(location.length))?;
+        self.open_blob(id, &location, &sealed)
+    }
+
+    /// As [`Repository::blob`], for readers that want most of a pack: reads packs whole and keeps a few.
+    pub(crate) fn blob_from_pack(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
+        let location = self.expect_blob(kind, id)?;
+        let cached =
+            self.packs.lock().expect("no holder panics").iter().find(|(pack, _)| *pack == location.pack).map(|(_, bytes)| bytes.clone());
+        let pack = match cached {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = self.store.get(&object("data", &location.pack))?;
+                let mut packs = self.packs.lock().expect("no holder panics");
+                packs.push_front((location.pack, bytes.clone()));
+                packs.truncate(PACK_CACHE_COUNT);
+                bytes
+            }
+        };
+        let range = location.offset as usize..location.offset as usize + location.length as usize;
+        let sealed = pack
+            .get(range)
+            .ok_or_else(|| RepositoryError::damaged(format!("pack {}", location.pack.short()), "it is shorter than its index says"))?;
+        self.open_blob(id, &location, sealed)
+    }
+
+    fn expect_blob(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Location> {
+        self.locate(kind, id).ok_or_else(|| RepositoryError::damaged(format!("blob {}", id.short()), "no index knows it"))
+    }
+
+    /// Opens, unpacks and checks a blob: its length must be the declared one, its hash its id.
+    pub(crate) fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8]) -> RepositoryResult<Vec<u8>> {
+        let bad = |problem: &str| RepositoryError::damaged(format!("blob {} in pack {}", id.short(), location.pack.short()), problem);
+        let payload = open(&self.key, sealed).ok_or_else(|| bad("it does not open with the repository's key"))?;
+        let plain = if location.uncompressed == 0 {
+            payload
+        } else {
+            unpack(&payload, location.uncompressed as usize).ok_or_else(|| bad("it does not unpack to its declared length"))?
+        };
+        if Id::of(&plain) == *id { Ok(plain) } else { Err(bad("its bytes are not the ones it was written with")) }
+    }
+
+    /// Reads a tree.
+    ///
+    /// # Errors
+    /// As [`Repository::blob`], or the tree is not well formed.
+    pub fn tree(&self, id: &Id) -> RepositoryResult<Tree> {
+        Tree::decode(*id, &self.blob(BlobKind::Tree, id)?)
+    }
+
+    /// The node at a path below a tree (`""` is no node).
+    ///
+    /// # Errors
+    /// A tree on the way cannot be read.
+    pub fn node_at(&self, root: &Id, path: &str) -> RepositoryResult<Option<crate::Node>> {
+        let mut tree = *root;
+        let mut parts = path.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let Some(node) = self.tree(&tree)?.get(part.as_bytes()).cloned() else { return Ok(None) };
+            match (parts.peek(), node.subtree) {
+                (None, _) => return Ok(Some(node)),
+                (Some(_), Some(next)) => tree = next,
+                (Some(_), None) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole content of a file node.
+    ///
+    /// # Errors
+    /// A blob of it cannot be read.
+    pub fn file_bytes(&self, node: &crate::Node) -> RepositoryResult<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for id in node.content.iter().flatten() {
+            bytes.extend(self.blob_from_pack(BlobKind::Data, id)?);
+        }
+        Ok(bytes)
+    }
+
+    /// The content of a file node, piece by piece.
+    ///
+    /// # Errors
+    /// A blob cannot be read, or `each` fails.
+    pub fn file_each(&self, node: &crate::Node, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> RepositoryResult<()> {
+        for id in node.content.iter().flatten() {
+            let bytes = self.blob_from_pack(BlobKind::Data, id)?;
+            each(&bytes).map_err(|source| RepositoryError::Outside { path: node.display_name(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Seals bytes with the repository's key: for tests that play another program with the same password.
+    #[doc(hidden)]
+    pub fn seal_for_tests(&self, plain: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::new();
+        seal(&self.key, fresh_iv(&*self.ambient), plain, &mut sealed);
+        sealed
+    }
+
+    /// How many blobs the loaded index knows.
+    pub fn blob_count(&self) -> usize {
+        self.index.read().expect("no holder panics").blob_count()
+    }
+}
+
+/// Unpacks zstd frames that must give exactly `length` bytes.
+fn unpack(payload: &[u8], length: usize) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut plain = Vec::with_capacity(length.min(64 << 20));
+    zstd::stream::read::Decoder::new(payload).ok()?.take(length as u64 + 1).read_to_end(&mut plain).ok()?;
+    (plain.len() == length).then_some(plain)
+}

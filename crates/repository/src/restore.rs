@@ -1,0 +1,294 @@
+//! Bringing a tree back into a folder: every blob checked, every file whole or absent, nothing outside the folder.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    io::{Seek, Write},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, lchown, symlink},
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, sync_channel},
+    },
+    time::SystemTime,
+};
+
+use crate::{Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, folder::unix_mode, index::BlobKind};
+
+/// What to bring back, and how.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreOptions {
+    /// Only what is at or below these paths; empty: everything.
+    pub paths: Vec<String>,
+    /// Replace files that are there.
+    pub overwrite: bool,
+}
+
+/// What came back and what did not.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreOutcome {
+    /// Files written.
+    pub files: u64,
+    /// Folders made.
+    pub folders: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Paths that could not be brought back, each with the reason.
+    pub failed: Vec<(String, String)>,
+}
+
+struct Job {
+    node: Node,
+    target: PathBuf,
+    path: String,
+}
+
+struct Walk<'a> {
+    repository: &'a Repository,
+    options: &'a RestoreOptions,
+    monitor: &'a dyn Monitor,
+    outcome: &'a Mutex<RestoreOutcome>,
+    hard_links: HashMap<(u64, u64), PathBuf>,
+    linked: Vec<(PathBuf, PathBuf, String)>,
+    folders: Vec<(PathBuf, Node, String)>,
+}
+
+impl Repository {
+    /// Writes a tree below a folder, which is made if it is not there. The index must be loaded.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or somebody asks to stop. What is wrong with single files is in the outcome.
+    pub fn restore(&self, tree: &Id, target: &Path, options: &RestoreOptions, monitor: &dyn Monitor) -> RepositoryResult<RestoreOutcome> {
+        let _lock = self.lock(LockKind::Shared)?;
+        fs::create_dir_all(target).map_err(|e| RepositoryError::outside(target, e))?;
+        let outcome = Mutex::new(RestoreOutcome::default());
+        let (queue, jobs) = sync_channel::<Job>(64);
+        let jobs = Mutex::new(jobs);
+        let mut walk = Walk {
+            repository: self,
+            options,
+            monitor,
+            outcome: &outcome,
+            hard_links: HashMap::new(),
+            linked: Vec::new(),
+            folders: Vec::new(),
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
+                scope.spawn(|| write_files(self, &jobs, options, monitor, &outcome));
+            }
+            let walked = walk.dir(tree, target, "", &|job| drop(queue.send(job)));
+            drop(queue);
+            walked
+        })?;
+        for (from, to, path) in std::mem::take(&mut walk.linked) {
+            if let Err(error) = fs::hard_link(&from, &to) {
+                walk.fail(&path, &error.to_string());
+            }
+        }
+        // Deepest first, so that writing inside a folder does not change its time again.
+        for (folder, node, path) in std::mem::take(&mut walk.folders).into_iter().rev() {
+            if let Err(error) = apply_meta(&folder, &node) {
+                walk.fail(&path, &error.to_string());
+            }
+        }
+        if monitor.cancelled() {
+            return Err(RepositoryError::Cancelled);
+        }
+        let mut outcome = outcome.into_inner().expect("no holder panics");
+        outcome.failed.sort();
+        Ok(outcome)
+    }
+}
+
+impl Walk<'_> {
+    fn fail(&self, path: &str, reason: &str) {
+        fail(self.outcome, self.monitor, path, reason);
+    }
+
+    /// Whether a path is wanted, or leads to one that is.
+    fn wanted(&self, path: &str) -> bool {
+        let below = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+        self.options.paths.is_empty() || self.options.paths.iter().any(|p| below(path, p) || below(p, path))
+    }
+
+    fn dir(&mut self, tree: &Id, target: &Path, prefix: &str, send: &dyn Fn(Job)) -> RepositoryResult<()> {
+        let nodes = match self.repository.blob_from_pack(BlobKind::Tree, tree).and_then(|bytes| crate::Tree::decode(*tree, &bytes)) {
+            Ok(tree) => tree.nodes,
+            Err(error) => {
+                self.fail(if prefix.is_empty() { "/" } else { prefix }, &error.to_string());
+                return Ok(());
+            }
+        };
+        for node in nodes {
+            if self.monitor.cancelled() {
+                return Err(RepositoryError::Cancelled);
+            }
+            let path = if prefix.is_empty() { node.display_name() } else { format!("{prefix}/{}", node.display_name()) };
+            if self.wanted(&path) {
+                let target = target.join(std::ffi::OsStr::from_bytes(&node.name));
+                self.node(node, target, path, send)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: Node, target: PathBuf, path: String, send: &dyn Fn(Job)) -> RepositoryResult<()> {
+        match (node.kind, node.subtree) {
+            (NodeKind::Dir, Some(subtree)) => {
+                if let Err(error) = make_folder(&target) {
+                    self.fail(&path, &error.to_string());
+                    return Ok(());
+                }
+                self.outcome.lock().expect("no holder panics").folders += 1;
+                self.folders.push((target.clone(), node, path.clone()));
+                self.dir(&subtree, &target, &path, send)
+            }
+            (NodeKind::File, _) => {
+                let key = (node.device_id, node.inode);
+                if node.links > 1 && key.1 != 0 {
+                    if let Some(first) = self.hard_links.get(&key) {
+                        self.linked.push((first.clone(), target, path));
+                        return Ok(());
+                    }
+                    self.hard_links.insert(key, target.clone());
+                }
+                send(Job { node, target, path });
+                Ok(())
+            }
+            _ => {
+                if let Err(error) = make_special(&node, &target, self.options.overwrite).and_then(|()| apply_meta(&target, &node)) {
+                    self.fail(&path, &error.to_string());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn fail(outcome: &Mutex<RestoreOutcome>, monitor: &dyn Monitor, path: &str, reason: &str) {
+    monitor.problem(path, reason);
+    outcome.lock().expect("no holder panics").failed.push((path.to_owned(), reason.to_owned()));
+}
+
+/// A folder that is there already must be one, not a link that leads elsewhere.
+fn make_folder(target: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no folder is in the way")),
+        Err(_) => fs::create_dir(target),
+    }
+}
+
+fn write_files(
+    repository: &Repository,
+    jobs: &Mutex<Receiver<Job>>,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+    outcome: &Mutex<RestoreOutcome>,
+) {
+    loop {
+        let job = jobs.lock().expect("no holder panics").recv();
+        let Ok(Job { node, target, path }) = job else { return };
+        if monitor.cancelled() {
+            continue;
+        }
+        match write_file(repository, &node, &target, options.overwrite, monitor) {
+            Ok(bytes) => {
+                let mut outcome = outcome.lock().expect("no holder panics");
+                outcome.files += 1;
+                outcome.bytes += bytes;
+                monitor.advance(1, 0);
+            }
+            Err(reason) => fail(outcome, monitor, &path, &reason),
+        }
+    }
+}
+
+/// Writes beside the target and renames, so that a file is whole or not there.
+fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bool, monitor: &dyn Monitor) -> Result<u64, String> {
+    if !overwrite && fs::symlink_metadata(target).is_ok() {
+        return Err("a file of this name is there already: choose another folder, or --overwrite".into());
+    }
+    let mut part_name = std::ffi::OsString::from(".keepsake-part-");
+    part_name.push(Id::of(target.as_os_str().as_bytes()).short());
+    let part = target.with_file_name(part_name);
+    let written = write_part(repository, node, &part, monitor);
+    let done = written.and_then(|bytes| {
+        fs::rename(&part, target).map_err(|e| e.to_string())?;
+        apply_meta(target, node).map_err(|e| e.to_string())?;
+        Ok(bytes)
+    });
+    if done.is_err() {
+        // The part may not have been made; what matters is that none stays.
+        drop(fs::remove_file(&part));
+    }
+    done
+}
+
+fn write_part(repository: &Repository, node: &Node, part: &Path, monitor: &dyn Monitor) -> Result<u64, String> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(part).map_err(|e| e.to_string())?;
+    let mut length = 0;
+    for id in node.content.iter().flatten() {
+        let bytes = repository.blob_from_pack(BlobKind::Data, id).map_err(|e| e.to_string())?;
+        // Long runs of zeros become holes.
+        if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
+            file.seek(io::SeekFrom::Current(bytes.len() as i64)).map_err(|e| e.to_string())?;
+        } else {
+            file.write_all(&bytes).map_err(|e| e.to_string())?;
+        }
+        length += bytes.len() as u64;
+        monitor.advance(0, bytes.len() as u64);
+    }
+    file.set_len(length).and_then(|()| file.sync_data()).map_err(|e| e.to_string())?;
+    Ok(length)
+}
+
+fn make_special(node: &Node, target: &Path, overwrite: bool) -> io::Result<()> {
+    if overwrite && fs::symlink_metadata(target).is_ok_and(|m| !m.is_dir()) {
+        fs::remove_file(target)?;
+    }
+    match node.kind {
+        NodeKind::Symlink => symlink(std::ffi::OsStr::from_bytes(&node.link_target), target),
+        NodeKind::Fifo => make_node(target, rustix::fs::FileType::Fifo, node),
+        NodeKind::Device => make_node(target, rustix::fs::FileType::BlockDevice, node),
+        NodeKind::CharDevice => make_node(target, rustix::fs::FileType::CharacterDevice, node),
+        // A socket lives only as long as the process that made it; restic does not bring it back either.
+        _ => Ok(()),
+    }
+}
+
+fn make_node(target: &Path, kind: rustix::fs::FileType, node: &Node) -> io::Result<()> {
+    let mode = rustix::fs::Mode::from_raw_mode(unix_mode(node.mode));
+    rustix::fs::mknodat(rustix::fs::CWD, target, kind, mode, node.device).map_err(io::Error::from)
+}
+
+fn apply_meta(target: &Path, node: &Node) -> io::Result<()> {
+    if node.kind == NodeKind::Socket {
+        return Ok(());
+    }
+    // Only the superuser may give files away; everybody else keeps what is restored.
+    if rustix::process::geteuid().is_root() {
+        lchown(target, Some(node.uid), Some(node.gid))?;
+    }
+    for (name, value) in &node.xattrs {
+        xattr::set(target, name, value)?;
+    }
+    if node.kind != NodeKind::Symlink {
+        fs::set_permissions(target, fs::Permissions::from_mode(unix_mode(node.mode)))?;
+    }
+    let time = |text: &str| {
+        let at: Option<SystemTime> = text.parse::<jiff::Timestamp>().ok().map(SystemTime::from);
+        let since = at?.duration_since(SystemTime::UNIX_EPOCH);
+        Some(since.map_or_else(|e| -i128::try_from(e.duration().as_nanos()).unwrap_or(0), |d| i128::try_from(d.as_nanos()).unwrap_or(0)))
+    };
+    let spec = |text: &str| {
+        let nanos = time(text).unwrap_or(0);
+        rustix::fs::Timespec { tv_sec: nanos.div_euclid(1_000_000_000) as i64, tv_nsec: nanos.rem_euclid(1_000_000_000) as _ }
+    };
+    let times = rustix::fs::Timestamps { last_access: spec(&node.atime), last_modification: spec(&node.mtime) };
+    rustix::fs::utimensat(rustix::fs::CWD, target, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from)
+}

@@ -1,0 +1,64 @@
+//! What can go wrong with an object, in kinds that a caller can act on.
+
+use crate::ObjectName;
+
+/// The answer of every call to a store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// What went wrong, and with which object.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such object.
+    #[error("there is no object `{name}`")]
+    NotFound {
+        /// The object that was asked for.
+        name: ObjectName,
+    },
+    /// An object of this name exists and was not to be replaced.
+    #[error("an object `{name}` exists already")]
+    Exists {
+        /// The object that was to be made.
+        name: ObjectName,
+    },
+    /// The place has no room left.
+    #[error("no space left at {place}: free some or choose another destination")]
+    Full {
+        /// The store, as it describes itself.
+        place: String,
+    },
+    /// The place refuses us.
+    #[error("{place} refuses access to `{name}`: check its permissions and credentials")]
+    Denied {
+        /// The store, as it describes itself.
+        place: String,
+        /// The object or folder.
+        name: String,
+    },
+    /// A name that no store would take.
+    #[error("`{name}` is no object name: {problem}")]
+    BadName {
+        /// The text that was given.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Anything else; trying again may help.
+    #[error("{place} could not {action} `{name}`: {source}")]
+    Unavailable {
+        /// The store, as it describes itself.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Whether this says that the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}

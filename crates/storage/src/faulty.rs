@@ -1,0 +1,100 @@
+//! A store that fails on purpose: what a full disk, a pulled plug or a dying server would do.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+
+use crate::{ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
+
+/// What happens, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// After this many writes and deletions nothing is written or deleted any more.
+    CutAfter(u64),
+    /// As [`Fault::CutAfter`], and the first write that is refused leaves half of its bytes under the name.
+    TornAfter(u64),
+    /// After this many bytes the place is full.
+    FullAfterBytes(u64),
+    /// Every read fails.
+    Unreadable,
+}
+
+/// Passes calls on until its fault sets in.
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn Store>,
+    fault: Fault,
+    spent: AtomicU64,
+}
+
+impl Faulty {
+    /// Breaks a store.
+    pub fn new(inner: Arc<dyn Store>, fault: Fault) -> Self {
+        Self { inner, fault, spent: AtomicU64::new(0) }
+    }
+
+    fn refuse<T>(&self, action: &'static str, name: &ObjectName) -> StoreResult<T> {
+        Err(StoreError::Unavailable { place: self.describe(), action, name: name.to_string(), source: "the store was cut off".into() })
+    }
+}
+
+impl Store for Faulty {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn put(&self, name: &ObjectName, bytes: Bytes, mode: PutMode) -> StoreResult<()> {
+        match self.fault {
+            Fault::CutAfter(writes) => {
+                if self.spent.fetch_add(1, Ordering::SeqCst) >= writes {
+                    return self.refuse("write", name);
+                }
+            }
+            Fault::TornAfter(writes) => {
+                let before = self.spent.fetch_add(1, Ordering::SeqCst);
+                if before == writes {
+                    self.inner.put(name, bytes.slice(..bytes.len() / 2), mode)?;
+                }
+                if before >= writes {
+                    return self.refuse("write", name);
+                }
+            }
+            Fault::FullAfterBytes(limit) => {
+                let length = bytes.len() as u64;
+                if self.spent.fetch_add(length, Ordering::SeqCst) + length > limit {
+                    return Err(StoreError::Full { place: self.describe() });
+                }
+            }
+            Fault::Unreadable => {}
+        }
+        self.inner.put(name, bytes, mode)
+    }
+
+    fn get(&self, name: &ObjectName) -> StoreResult<Bytes> {
+        if self.fault == Fault::Unreadable { self.refuse("read", name) } else { self.inner.get(name) }
+    }
+
+    fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes> {
+        if self.fault == Fault::Unreadable { self.refuse("read", name) } else { self.inner.get_range(name, range) }
+    }
+
+    fn head(&self, name: &ObjectName) -> StoreResult<Option<ObjectInfo>> {
+        self.inner.head(name)
+    }
+
+    fn list(&self, prefix: &str) -> StoreResult<Vec<ObjectInfo>> {
+        self.inner.list(prefix)
+    }
+
+    fn delete(&self, name: &ObjectName) -> StoreResult<()> {
+        let cut =
+            matches!(self.fault, Fault::CutAfter(writes) | Fault::TornAfter(writes) if self.spent.fetch_add(1, Ordering::SeqCst) >= writes);
+        if cut { self.refuse("delete", name) } else { self.inner.delete(name) }
+    }
+}

@@ -1,0 +1,130 @@
+//! The contract that every place for objects keeps.
+
+use std::{fmt, io, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{ObjectName, StoreError, StoreResult};
+
+/// What to do when the object exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode {
+    /// Fail with [`StoreError::Exists`] and leave it as it is.
+    Create,
+    /// Replace it, at once and whole.
+    Replace,
+}
+
+/// What a listing says of an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectInfo {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A place for objects.
+///
+/// - A put that returned is durable and whole; one that failed left nothing under the name, or what was there before.
+/// - `get` after `put` sees it. `list` is complete for what was put before it began.
+/// - Calls may come from many threads. They block: call them from threads that may.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Where this is, for people.
+    fn describe(&self) -> String;
+
+    /// Writes a whole object.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] in mode [`PutMode::Create`], or whatever the place says.
+    fn put(&self, name: &ObjectName, bytes: Bytes, mode: PutMode) -> StoreResult<()>;
+
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or whatever the place says.
+    fn get(&self, name: &ObjectName) -> StoreResult<Bytes>;
+
+    /// Reads a part of an object; a range beyond its end is an error.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or whatever the place says.
+    fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes>;
+
+    /// What is known of an object, if it is there.
+    ///
+    /// # Errors
+    /// Whatever the place says.
+    fn head(&self, name: &ObjectName) -> StoreResult<Option<ObjectInfo>>;
+
+    /// All objects below `prefix/` (or all, for an empty prefix), in no order.
+    ///
+    /// # Errors
+    /// Whatever the place says.
+    fn list(&self, prefix: &str) -> StoreResult<Vec<ObjectInfo>>;
+
+    /// Removes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Whatever the place says.
+    fn delete(&self, name: &ObjectName) -> StoreResult<()>;
+
+    /// Writes an object of any length from a reader, replacing what was there.
+    ///
+    /// # Errors
+    /// The reader's error or the place's.
+    fn put_reader(&self, name: &ObjectName, reader: &mut dyn io::Read) -> StoreResult<u64> {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(|source| StoreError::Unavailable {
+            place: self.describe(),
+            action: "read the bytes for",
+            name: name.to_string(),
+            source: source.into(),
+        })?;
+        let length = bytes.len() as u64;
+        self.put(name, bytes.into(), PutMode::Replace)?;
+        Ok(length)
+    }
+}
+
+/// How much [`ObjectReader`] asks for at a time.
+const READ_BYTES: u64 = 4 << 20;
+
+/// Reads an object from front to back without holding it whole.
+#[derive(Debug)]
+pub struct ObjectReader {
+    store: Arc<dyn Store>,
+    name: ObjectName,
+    length: u64,
+    next: u64,
+    buffer: Bytes,
+}
+
+impl ObjectReader {
+    /// Opens an object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or whatever the place says.
+    pub fn open(store: Arc<dyn Store>, name: ObjectName) -> StoreResult<Self> {
+        let Some(info) = store.head(&name)? else { return Err(StoreError::NotFound { name }) };
+        Ok(Self { store, name, length: info.bytes, next: 0, buffer: Bytes::new() })
+    }
+
+    /// The object's length in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+impl io::Read for ObjectReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.buffer.is_empty() && self.next < self.length {
+            let end = self.length.min(self.next + READ_BYTES);
+            self.buffer = self.store.get_range(&self.name, self.next..end).map_err(io::Error::other)?;
+            self.next = end;
+        }
+        let count = out.len().min(self.buffer.len());
+        out[..count].copy_from_slice(&self.buffer.split_to(count));
+        Ok(count)
+    }
+}

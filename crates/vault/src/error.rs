@@ -1,0 +1,70 @@
+//! What can go wrong with a vault, in kinds that a caller can act on.
+
+use keepsake_record::Invalid;
+use keepsake_storage::StoreError;
+
+/// The answer of every call to the vault.
+pub type VaultResult<T> = Result<T, VaultError>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Nothing answers to this name or id.
+    #[error("there is no {what} `{name}`")]
+    NotFound {
+        /// What sort of thing.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// Something of this name or id is there already.
+    #[error("there is a {what} `{name}` already")]
+    Exists {
+        /// What sort of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The vault was written by a newer program.
+    #[error("this vault has format {found}, this version of Keepsake knows {known}: update Keepsake")]
+    Newer {
+        /// The vault's version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Somebody else is doing what must be done by one alone.
+    #[error("{what} is held by {holder} until {until}")]
+    Held {
+        /// What is held.
+        what: String,
+        /// By whom.
+        holder: String,
+        /// Until when, unless they go on.
+        until: String,
+    },
+    /// A value that breaks its type's rules.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The database failed.
+    #[error("the vault's database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// What the database holds is not what was written.
+    #[error("the vault is damaged: {0}")]
+    Damaged(String),
+    /// The media store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl VaultError {
+    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { what, name: name.to_string() }
+    }
+
+    /// Whether a transaction that failed so may succeed when it is tried again (SQLSTATE 40001, 40P01).
+    pub(crate) fn is_conflict(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        matches!(error.code().as_deref(), Some("40001" | "40P01"))
+    }
+}

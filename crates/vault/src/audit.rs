@@ -93,7 +93,11 @@ impl Vault {
             Arg::Text(entry.outcome.as_str()),
             Arg::Text(&detail),
         ];
-        tx.execute("INSERT INTO audit (id, at, owner, actor, verb, subject, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", &args).await?;
+        tx.execute(
+            "INSERT INTO audit (id, at, owner, actor, verb, subject, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            &args,
+        )
+        .await?;
         Ok(())
     }
 

@@ -180,7 +180,9 @@ macro_rules! cells {
                         "INT4" => Cell::Int(row.try_get::<i32, _>(i)?.into()),
                         "BLOB" | "BYTEA" => Cell::Blob(row.try_get(i)?),
                         "TEXT" | "VARCHAR" | "NAME" => Cell::Text(row.try_get(i)?),
-                        other => return Err(VaultError::Damaged(format!("column `{}` has the unexpected type {other}", row.column(i).name()))),
+                        other => {
+                            return Err(VaultError::Damaged(format!("column `{}` has the unexpected type {other}", row.column(i).name())));
+                        }
                     })
                 };
                 (0..row.len()).map(cell).collect::<VaultResult<Vec<Cell>>>().map(Row)

@@ -61,10 +61,4 @@ impl VaultError {
     pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
         Self::NotFound { what, name: name.to_string() }
     }
-
-    /// Whether a transaction that failed so may succeed when it is tried again (SQLSTATE 40001, 40P01).
-    pub(crate) fn is_conflict(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
-        matches!(error.code().as_deref(), Some("40001" | "40P01"))
-    }
 }

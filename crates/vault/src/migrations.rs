@@ -29,14 +29,19 @@ pub(crate) async fn migrate(db: &Db, file: Option<&Path>) -> VaultResult<()> {
         drop(tx);
         let copy = file.with_extension(format!("before-{known}.db"));
         let wal_free = db.write().await?;
-        std::fs::copy(file, &copy).map_err(|e| VaultError::Damaged(format!("cannot copy the vault to {} before the migration: {e}", copy.display())))?;
+        std::fs::copy(file, &copy)
+            .map_err(|e| VaultError::Damaged(format!("cannot copy the vault to {} before the migration: {e}", copy.display())))?;
         drop(wal_free);
         tx = db.write().await?;
     }
     for (step, sql) in steps.iter().enumerate().skip(found as usize) {
         tx.script(sql).await?;
         let number = (step + 1).to_string();
-        tx.execute("INSERT INTO meta (name, value) VALUES ('schema_version', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", &[Arg::Text(&number)]).await?;
+        tx.execute(
+            "INSERT INTO meta (name, value) VALUES ('schema_version', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            &[Arg::Text(&number)],
+        )
+        .await?;
     }
     tx.commit().await
 }

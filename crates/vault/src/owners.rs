@@ -47,7 +47,14 @@ impl Vault {
     pub async fn create_owner(&self, owner: &Owner, entry: &AuditEntry) -> VaultResult<()> {
         owner.validate()?;
         let mut tx = self.db.write().await?;
-        if tx.fetch_one("SELECT owner FROM owners WHERE name = $1 OR owner = $2", &[Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())]).await?.is_some() {
+        if tx
+            .fetch_one(
+                "SELECT owner FROM owners WHERE name = $1 OR owner = $2",
+                &[Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())],
+            )
+            .await?
+            .is_some()
+        {
             return Err(VaultError::Exists { what: "owner", name: owner.name.clone() });
         }
         self.insert_owner(&mut tx, owner).await?;
@@ -77,7 +84,14 @@ impl Vault {
             return Err(VaultError::Exists { what: "history of owner", name: old });
         }
         tx.execute("DELETE FROM owners WHERE owner = $1", &[Arg::Text(&old)]).await?;
-        if tx.fetch_one("SELECT owner FROM owners WHERE name = $1 OR owner = $2", &[Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())]).await?.is_some() {
+        if tx
+            .fetch_one(
+                "SELECT owner FROM owners WHERE name = $1 OR owner = $2",
+                &[Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())],
+            )
+            .await?
+            .is_some()
+        {
             return Err(VaultError::Exists { what: "owner", name: owner.name.clone() });
         }
         self.insert_owner(&mut tx, owner).await?;
@@ -111,7 +125,8 @@ impl Vault {
     /// The database fails.
     pub async fn new_lineage(&self, owner: OwnerId, entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
-        tx.execute("UPDATE owners SET lineage = $2 WHERE owner = $1", &[Arg::Text(&owner.to_string()), Arg::Text(&self.random_hex(16))]).await?;
+        tx.execute("UPDATE owners SET lineage = $2 WHERE owner = $1", &[Arg::Text(&owner.to_string()), Arg::Text(&self.random_hex(16))])
+            .await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }

@@ -1,0 +1,202 @@
+//! What is known of the copies: destinations, repositories, the catalogue of snapshots, the debt list.
+
+use keepsake_record::OwnerId;
+
+use crate::{
+    AuditEntry, Vault, VaultResult,
+    db::{Arg, Row},
+};
+
+/// A place for repositories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationRow {
+    /// Its name.
+    pub name: String,
+    /// Where it is, without secrets.
+    pub url: String,
+}
+
+/// A repository at a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryRow {
+    /// Whose; `None`: the system repository.
+    pub owner: Option<OwnerId>,
+    /// The destination's name.
+    pub destination: String,
+    /// The repository's id.
+    pub repository: String,
+    /// Which master key: re-encryption makes the next.
+    pub generation: u64,
+    /// Where below the destination it is.
+    pub prefix: String,
+    /// Its password, sealed with the instance key.
+    pub password: Vec<u8>,
+}
+
+/// A snapshot of a bundle, as it was recorded when it was made.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the columns of the catalogue; each name says it")]
+pub struct CatalogueRow {
+    pub destination: String,
+    pub snapshot: String,
+    pub tree: String,
+    pub data_tree: String,
+    pub kind: String,
+    pub parent: Option<String>,
+    pub lineage: String,
+    pub seq: u64,
+    pub mark: String,
+    pub layout: u32,
+    pub at: i64,
+}
+
+/// A path of the bundle that the last backup could not write as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Debt {
+    /// The path.
+    pub path: String,
+    /// What was wrong.
+    pub reason: String,
+    /// Since when, in microseconds.
+    pub since: i64,
+}
+
+fn owner_column(owner: Option<OwnerId>) -> String {
+    owner.map(|o| o.to_string()).unwrap_or_default()
+}
+
+fn repository_row(mut row: Row) -> VaultResult<RepositoryRow> {
+    let owner = row.text(0)?;
+    Ok(RepositoryRow {
+        owner: if owner.is_empty() { None } else { Some(owner.parse()?) },
+        destination: row.text(1)?,
+        repository: row.text(2)?,
+        generation: row.int(3)? as u64,
+        prefix: row.text(4)?,
+        password: row.blob(5)?,
+    })
+}
+
+impl Vault {
+    /// Adds a destination.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn add_destination(&self, destination: &DestinationRow, entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let args = [Arg::Text(&destination.name), Arg::Text(&destination.url), Arg::Int(self.ambient.now().micros())];
+        let sql = "INSERT INTO destinations (name, url, since) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET url = excluded.url";
+        tx.execute(sql, &args).await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
+    /// All destinations, by name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn destinations(&self) -> VaultResult<Vec<DestinationRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = tx.fetch("SELECT name, url FROM destinations ORDER BY name", &[]).await?;
+        rows.into_iter().map(|mut row| Ok(DestinationRow { name: row.text(0)?, url: row.text(1)? })).collect()
+    }
+
+    /// Records a new repository.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn add_repository(&self, row: &RepositoryRow, entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(row.owner);
+        let args = [
+            Arg::Text(&owner),
+            Arg::Text(&row.destination),
+            Arg::Text(&row.repository),
+            Arg::Int(row.generation as i64),
+            Arg::Text(&row.prefix),
+            Arg::Blob(&row.password),
+            Arg::Int(self.ambient.now().micros()),
+        ];
+        tx.execute("INSERT INTO repositories (owner, destination, repository, generation, prefix, password, since) VALUES ($1, $2, $3, $4, $5, $6, $7)", &args).await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
+    /// The repositories of an owner, or the system repository.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn repositories(&self, owner: Option<OwnerId>) -> VaultResult<Vec<RepositoryRow>> {
+        let mut tx = self.db.read().await?;
+        let sql =
+            "SELECT owner, destination, repository, generation, prefix, password FROM repositories WHERE owner = $1 ORDER BY destination";
+        tx.fetch(sql, &[Arg::Text(&owner_column(owner))]).await?.into_iter().map(repository_row).collect()
+    }
+
+    /// Records a snapshot and replaces the debt list, with the audit entry of the backup.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn record_snapshot(&self, owner: Option<OwnerId>, row: &CatalogueRow, debts: &[Debt], entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(owner);
+        let args = [
+            Arg::Text(&owner),
+            Arg::Text(&row.destination),
+            Arg::Text(&row.snapshot),
+            Arg::Text(&row.tree),
+            Arg::Text(&row.data_tree),
+            Arg::Text(&row.kind),
+            Arg::OptText(row.parent.as_deref()),
+            Arg::Text(&row.lineage),
+            Arg::Int(row.seq as i64),
+            Arg::Text(&row.mark),
+            Arg::Int(row.layout.into()),
+            Arg::Int(row.at),
+        ];
+        let sql = "INSERT INTO catalogue (owner, destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+        tx.execute(sql, &args).await?;
+        tx.execute("DELETE FROM debts WHERE owner = $1", &[Arg::Text(&owner)]).await?;
+        let debts: Vec<Arg<'_>> =
+            debts.iter().flat_map(|d| [Arg::Text(&owner), Arg::Text(&d.path), Arg::Text(&d.reason), Arg::Int(d.since)]).collect();
+        tx.insert_many("debts (owner, path, reason, since)", 4, &debts, " ON CONFLICT DO NOTHING").await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
+    /// The recorded snapshots, oldest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn catalogue(&self, owner: Option<OwnerId>) -> VaultResult<Vec<CatalogueRow>> {
+        let mut tx = self.db.read().await?;
+        let sql = "SELECT destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at FROM catalogue WHERE owner = $1 ORDER BY at, snapshot";
+        let read = |mut row: Row| {
+            Ok(CatalogueRow {
+                destination: row.text(0)?,
+                snapshot: row.text(1)?,
+                tree: row.text(2)?,
+                data_tree: row.text(3)?,
+                kind: row.text(4)?,
+                parent: row.opt_text(5)?,
+                lineage: row.text(6)?,
+                seq: row.int(7)? as u64,
+                mark: row.text(8)?,
+                layout: row.int(9)? as u32,
+                at: row.int(10)?,
+            })
+        };
+        tx.fetch(sql, &[Arg::Text(&owner_column(owner))]).await?.into_iter().map(read).collect()
+    }
+
+    /// The paths that the last backup could not write as they should be.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn debts(&self, owner: OwnerId) -> VaultResult<Vec<Debt>> {
+        let mut tx = self.db.read().await?;
+        let rows =
+            tx.fetch("SELECT path, reason, since FROM debts WHERE owner = $1 ORDER BY path", &[Arg::Text(&owner.to_string())]).await?;
+        rows.into_iter().map(|mut row| Ok(Debt { path: row.text(0)?, reason: row.text(1)?, since: row.int(2)? })).collect()
+    }
+}

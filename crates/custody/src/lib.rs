@@ -1,1 +1,48 @@
-//! placeholder
+//! Every operation, once, for both doors.
+//!
+//! [`Custody`] is an open home: its vault, its keys, its destinations. Its methods are the verbs of the product: import,
+//! backup, verify, restore, export, and the small ones on memories and collections. Each ends in an audit entry, also
+//! when it only reads or fails; long ones tell a [`Monitor`]. Nothing here prints or knows HTTP.
+
+mod ambient;
+mod audit;
+mod backup;
+mod bundle;
+mod collections;
+mod config;
+mod copies;
+mod error;
+mod export;
+mod home;
+mod import;
+mod keys;
+mod kit;
+mod memories;
+mod recover;
+mod render;
+mod sample;
+mod snapshots;
+mod system;
+mod verify;
+
+pub use ambient::SystemClock;
+pub use backup::{BackupKind, BackupReport, FolderReport, LAYOUT_VERSION};
+pub use bundle::Bundle;
+pub use collections::CollectionSummary;
+pub use config::{Config, Origin, Setting};
+pub use copies::RepositoryView;
+pub use error::{CustodyError, CustodyResult, ErrorKind};
+pub use export::{ExportOptions, ExportReport};
+pub use home::{Custody, InitReport};
+pub use import::{ImportMode, ImportOptions, ImportReport};
+pub use keys::{FileKeyProvider, KeyProvider};
+pub use kit::RecoveryKit;
+pub use memories::{MemoryDraft, MemoryEdit, SearchPage};
+pub use recover::{RestoreMode, RestorePlan, VaultRestoreReport};
+pub use sample::{SampleSpec, drawn_photo, sample_memories};
+pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
+pub use verify::VerifyReport;
+
+pub use keepsake_formats::import::{FieldMap, Format};
+pub use keepsake_repository::{CheckOptions, Monitor, Password, RestoreOptions, Share, Silent};
+pub use keepsake_vault::{AuditRow, DestinationRow, ListFilter, Page, SearchState};

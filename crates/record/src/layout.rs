@@ -156,6 +156,12 @@ fn split_below(node: ShardPrefix, members: Vec<usize>, keys: &[(u64, u64)], limi
     split_below(right, ones, keys, limits, out);
 }
 
+/// Whether a file of memories is cut, for storage, after a memory with this shard key, when this many bytes have gathered:
+/// a function of the memories near it, so that an edit moves few cuts.
+pub fn cuts_after(key: u64, gathered: usize) -> bool {
+    gathered >= 128 << 10 || (gathered >= 8 << 10 && key & 0xf == 0)
+}
+
 /// The path of an original: a function of the local day, the sanitised stem and the digest alone.
 pub fn media_path(day: Option<LocalDay>, name: &str, digest: &Sha256Digest) -> String {
     let (stem, ending) = split_ending(name);

@@ -29,7 +29,7 @@ pub use error::{VaultError, VaultResult};
 pub use leases::Lease;
 pub use ledger::{CatalogueRow, Debt, DestinationRow, RepositoryRow};
 pub use media::{MediaState, MediumRow};
-pub use memories::{ListFilter, MemoryRow, Page, SourceState};
+pub use memories::{IdState, ListFilter, MemoryRow, Page, SourceState};
 pub use owners::Head;
 pub use search::{SearchAnswer, SearchState};
 pub use snapshot::{DayFileRow, Snapshot, Touched};

@@ -52,6 +52,17 @@ pub enum SourceState {
     Gone(String),
 }
 
+/// What the vault knows of a memory's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdState {
+    /// It is here, with this line.
+    Here(String),
+    /// It is in the trash, with this line.
+    Trashed(String),
+    /// It was deleted or erased for good.
+    Gone,
+}
+
 fn memory_row(mut row: Row) -> VaultResult<MemoryRow> {
     let memory = Memory::from_line(row.text(0)?.as_bytes()).map_err(|e| VaultError::Damaged(e.to_string()))?;
     Ok(MemoryRow { memory, trashed: row.opt_int(1)?.is_some(), sort_at: row.int(2)? })
@@ -113,8 +124,7 @@ impl Vault {
             let mut args = vec![Arg::Text(&owner)];
             args.extend(names.iter().map(|name| Arg::Text(name)));
             let places = (2..=args.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
-            let gone =
-                tx.fetch_built(format!("SELECT source_key, why FROM gone WHERE owner = $1 AND source_key IN ({places})"), &args).await?;
+            let gone = tx.fetch_built(format!("SELECT name, why FROM gone WHERE owner = $1 AND name IN ({places})"), &args).await?;
             for mut row in gone {
                 states.insert(row.text(0)?.parse()?, SourceState::Gone(row.text(1)?));
             }
@@ -128,6 +138,34 @@ impl Vault {
                     SourceState::Here(id, memory.source.and_then(|s| s.digest))
                 };
                 states.insert(key, state);
+            }
+        }
+        Ok(states)
+    }
+
+    /// Which of these memories are here: their lines and whether they are in the trash; and which left for good.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn id_states(&self, owner: OwnerId, ids: &[MemoryId]) -> VaultResult<HashMap<MemoryId, IdState>> {
+        let mut tx = self.db.read().await?;
+        let owner = owner.to_string();
+        let mut states = HashMap::new();
+        for chunk in ids.chunks(500) {
+            let places = (2..=chunk.len() + 1).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
+            let names: Vec<String> = chunk.iter().map(|id| format!("id:{id}")).collect();
+            let mut gone_args = vec![Arg::Text(&owner)];
+            gone_args.extend(names.iter().map(|n| Arg::Text(n)));
+            for mut row in tx.fetch_built(format!("SELECT name FROM gone WHERE owner = $1 AND name IN ({places})"), &gone_args).await? {
+                states.insert(row.text(0)?.trim_start_matches("id:").parse()?, IdState::Gone);
+            }
+            let mut live_args = vec![Arg::Text(&owner)];
+            live_args.extend(names.iter().map(|n| Arg::Text(n.trim_start_matches("id:"))));
+            let sql = format!("SELECT id, record, trashed_at FROM memories WHERE owner = $1 AND id IN ({places})");
+            for mut row in tx.fetch_built(sql, &live_args).await? {
+                let (id, record) = (row.text(0)?.parse()?, row.text(1)?);
+                let state = if row.opt_int(2)?.is_some() { IdState::Trashed(record) } else { IdState::Here(record) };
+                states.insert(id, state);
             }
         }
         Ok(states)

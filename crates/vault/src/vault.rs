@@ -4,7 +4,11 @@ use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use keepsake_storage::Store;
 
-use crate::{Ambient, VaultError, VaultResult, db::Db, migrations};
+use crate::{
+    Ambient, AuditEntry, VaultError, VaultResult,
+    db::{Arg, Db},
+    migrations,
+};
 
 /// Where a vault is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +65,27 @@ impl Vault {
     /// The store of original files.
     pub fn media_store(&self) -> &Arc<dyn Store> {
         &self.media
+    }
+
+    /// A fact about the instance, such as its id.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn fact(&self, name: &str) -> VaultResult<Option<String>> {
+        let mut tx = self.db.read().await?;
+        tx.fetch_one("SELECT value FROM meta WHERE name = $1", &[Arg::Text(name)]).await?.map(|mut row| row.text(0)).transpose()
+    }
+
+    /// Sets a fact about the instance.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn set_fact(&self, name: &str, value: &str, entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        tx.execute(sql, &[Arg::Text(name), Arg::Text(value)]).await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
     }
 
     pub(crate) fn random_hex(&self, bytes: usize) -> String {

@@ -223,11 +223,10 @@ impl Write<'_> {
         self.change(Entity::Memory, id.to_string(), Op::Deleted, BTreeSet::new(), Some((record, digests_of(&old))));
         let id = id.to_string();
         self.tx.execute("DELETE FROM memories WHERE owner = $1 AND id = $2", &[Arg::Text(&self.owner), Arg::Text(&id)]).await?;
-        if let Some(source) = &old.source {
-            let key = source.key().to_string();
-            let sql =
-                "INSERT INTO gone (owner, source_key, why, at) VALUES ($1, $2, 'deleted', $3) ON CONFLICT (owner, source_key) DO NOTHING";
-            self.tx.execute(sql, &[Arg::Text(&self.owner), Arg::Text(&key), Arg::Int(self.at)]).await?;
+        let source = old.source.as_ref().map(|source| source.key().to_string());
+        for name in source.into_iter().chain([format!("id:{id}")]) {
+            let sql = "INSERT INTO gone (owner, name, why, at) VALUES ($1, $2, 'deleted', $3) ON CONFLICT (owner, name) DO NOTHING";
+            self.tx.execute(sql, &[Arg::Text(&self.owner), Arg::Text(&name), Arg::Int(self.at)]).await?;
         }
         Ok(())
     }
@@ -257,6 +256,15 @@ impl Write<'_> {
         let sql = "INSERT INTO entities (owner, entity, id, name, record) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, entity, id) DO UPDATE SET name = excluded.name, record = excluded.record";
         self.tx.execute(sql, &args).await?;
         Ok(true)
+    }
+
+    /// Whether a collection, person, place, tag, consent or insight is there.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn has_entity(&mut self, entity: Entity, id: &str) -> VaultResult<bool> {
+        let key = [Arg::Text(&self.owner), Arg::Text(entity.as_str()), Arg::Text(id)];
+        Ok(self.tx.fetch_one("SELECT id FROM entities WHERE owner = $1 AND entity = $2 AND id = $3", &key).await?.is_some())
     }
 
     /// Writes an insight.

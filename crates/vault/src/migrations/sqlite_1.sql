@@ -27,7 +27,7 @@ CREATE TABLE memories (
     record TEXT NOT NULL,
     PRIMARY KEY (owner, id)
 );
-CREATE INDEX memories_by_day ON memories (owner, day, shard);
+CREATE INDEX memories_by_day ON memories (owner, day, shard, trashed_at, bytes);
 CREATE INDEX memories_by_time ON memories (owner, sort_at, id);
 CREATE INDEX memories_by_source ON memories (owner, source_key) WHERE source_key IS NOT NULL;
 
@@ -85,13 +85,13 @@ CREATE TABLE media (
     PRIMARY KEY (owner, sha256)
 );
 
--- What left for good: a later import asks here before it brings anything back.
+-- What left for good, by source key and by `id:` with the memory's id: a later import or restore asks here first.
 CREATE TABLE gone (
     owner TEXT NOT NULL,
-    source_key TEXT NOT NULL,
+    name TEXT NOT NULL,
     why TEXT NOT NULL,
     at BIGINT NOT NULL,
-    PRIMARY KEY (owner, source_key)
+    PRIMARY KEY (owner, name)
 );
 
 CREATE TABLE audit (

@@ -1,0 +1,516 @@
+//! Backing up an owner's vault, and any folder.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use keepsake_record::{
+    OwnerId,
+    layout::{DayPath, ShardLimits, ShardPrefix},
+};
+use keepsake_repository::{
+    BackupOutcome, BackupRequest, Content, Edit, FileMeta, FolderSource, Id, Monitor, Repository, RepositoryError, RepositoryResult,
+    SkippedPath, Snapshot, Totals,
+};
+use keepsake_vault::{CatalogueRow, Debt, Head, Lease, Outcome};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::{
+    Custody, CustodyError, CustodyResult,
+    copies::{Copy, blocking},
+    render::{Body, MediaReader, ParentDays, Rendered, Renderer, node_time},
+};
+
+/// The version of the bundle's layout in the repository: an incremental never builds on another.
+pub const LAYOUT_VERSION: u32 = 1;
+/// More changes than this since the parent are read faster by a full backup.
+const CHANGES_MAX: u64 = 200_000;
+
+/// Which backup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupKind {
+    /// Everything is read and hashed again.
+    Full,
+    /// What changed since the last snapshot.
+    #[default]
+    Incremental,
+    /// What changed since the last full snapshot.
+    Differential,
+}
+
+impl BackupKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Incremental => "incremental",
+            Self::Differential => "differential",
+        }
+    }
+}
+
+/// How a backup went.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupReport {
+    /// What was asked for, or the full backup that was needed instead.
+    pub kind: BackupKind,
+    /// Why it is another kind than was asked for.
+    pub reason: Option<String>,
+    /// The snapshot; absent when nothing had changed.
+    pub snapshot: Option<String>,
+    /// The tree of `data/`.
+    pub data_tree: Option<String>,
+    /// The last change it holds.
+    pub seq: u64,
+    /// Memories in it.
+    pub memories: u64,
+    /// Paths that could not be read, each with the reason and whether the last copy was kept.
+    pub skipped: Vec<Skipped>,
+    /// Files whose bytes were read.
+    pub files_read: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes added to the repository.
+    pub bytes_stored: u64,
+    /// Packs written.
+    pub packs: u64,
+}
+
+/// A path that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The path in the bundle or folder.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+    /// Whether the last snapshot's copy was kept.
+    pub carried: bool,
+}
+
+/// How a folder's backup went.
+#[derive(Debug, Clone, Serialize)]
+pub struct FolderReport {
+    /// The snapshot.
+    pub snapshot: String,
+    /// Files whose bytes were read.
+    pub files_read: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes added to the repository.
+    pub bytes_stored: u64,
+    /// Paths that could not be read.
+    pub skipped: Vec<Skipped>,
+}
+
+fn skipped(paths: &[SkippedPath]) -> Vec<Skipped> {
+    paths.iter().map(|s| Skipped { path: s.path.clone(), reason: s.reason.clone(), carried: s.carried }).collect()
+}
+
+/// What an incremental stands on.
+struct Parent {
+    row: CatalogueRow,
+    tree: Id,
+}
+
+/// Reads a day's files from the parent's tree.
+struct RepositoryDays<'r> {
+    repository: &'r Repository,
+    tree: Id,
+}
+
+impl ParentDays for RepositoryDays<'_> {
+    fn leaves(&self, day: &DayPath) -> CustodyResult<Vec<ShardPrefix>> {
+        let mut leaves = Vec::new();
+        if self.repository.node_at(&self.tree, &format!("data/{}", day.file(&ShardPrefix::ROOT)))?.is_some() {
+            leaves.push(ShardPrefix::ROOT);
+        }
+        if let Some(split) = self.repository.node_at(&self.tree, &format!("data/{}", day.folder()))?.and_then(|n| n.subtree) {
+            let names = self.repository.tree(&split)?.nodes;
+            leaves.extend(names.iter().filter_map(|n| ShardPrefix::parse(std::str::from_utf8(&n.name).ok()?.strip_suffix(".ndjson")?)));
+        }
+        Ok(leaves)
+    }
+}
+
+impl Custody {
+    /// Backs up an owner's vault.
+    ///
+    /// # Errors
+    /// Somebody else backs it up now, the store fails, or somebody asks to stop. What could not be read is in the report.
+    pub async fn backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
+        let result = self.leased_backup(owner, kind, monitor).await;
+        self.audited_failure(Some(owner), "backup", kind.as_str(), result).await
+    }
+
+    async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
+        let holder = format!("process {} on {}", self.engine.pid(), self.engine.hostname());
+        let lease = self.vault.lease_backup(owner, &holder).await?;
+        let renewal = self.keep_renewing(lease.clone());
+        let result = self.run_backup(owner, kind, monitor, &lease).await;
+        renewal.abort();
+        self.vault.release(&lease).await?;
+        let report = result?;
+        if report.snapshot.is_some() {
+            self.backup_system().await?;
+        }
+        Ok(report)
+    }
+
+    /// Renews a lease until it is aborted.
+    fn keep_renewing(&self, lease: Lease) -> tokio::task::JoinHandle<()> {
+        let vault = self.vault.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+                // A lease that is lost, or cannot be renewed, is noticed before the snapshot is recorded.
+                if !matches!(vault.renew(&lease).await, Ok(true)) {
+                    return;
+                }
+            }
+        })
+    }
+
+    async fn run_backup(&self, owner: OwnerId, asked: BackupKind, monitor: Arc<dyn Monitor>, lease: &Lease) -> CustodyResult<BackupReport> {
+        let copy = self.make_copy(Some(owner)).await?;
+        let place = copy.row.destination.clone();
+        let (copy, pack_loss) = self.loaded(copy).await?;
+        let mut snapshot = self.vault.snapshot(owner).await?;
+        let head = snapshot.head.clone();
+        let known = self.vault.catalogue(Some(owner)).await?;
+        let known: Vec<CatalogueRow> = known.into_iter().filter(|row| row.destination == place).collect();
+        let debts: BTreeSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
+        let (parent, reason) = match (asked, pack_loss) {
+            (BackupKind::Full, _) => (None, None),
+            (_, Some(loss)) => (None, Some(loss)),
+            _ => self.find_parent(&copy, &mut snapshot, &head, &known, asked).await?,
+        };
+        let kind = if parent.is_some() { asked } else { BackupKind::Full };
+        if let Some(parent) = &parent
+            && parent.row.seq == head.seq
+            && debts.is_empty()
+            && asked == BackupKind::Incremental
+        {
+            return Ok(unchanged(asked, &head));
+        }
+        let carry = match &parent {
+            Some(parent) => Some(parent.tree),
+            None => known.iter().rev().find_map(|row| row.tree.parse().ok()),
+        };
+        let renderer = Renderer::new(snapshot, self.limits()).await?;
+        let request = Request {
+            kind,
+            parent: parent.as_ref().map(|p| p.tree),
+            since: parent.as_ref().map(|p| p.row.seq),
+            carry,
+            debts,
+            head: head.clone(),
+        };
+        let template = self.template(owner, kind, &head, parent.as_ref());
+        let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
+        let (copy, outcome) = run_engine(copy, renderer, request, template, media, monitor).await?;
+        if !self.vault.renew(lease).await? {
+            return Err(CustodyError::Refused("another process took this backup over; its snapshot counts".into()));
+        }
+        let report = self.record(owner, &copy, kind, reason, &head, parent.as_ref(), &outcome).await?;
+        self.remember_packs(&copy)?;
+        Ok(report)
+    }
+
+    /// Loads the index; answers why earlier trees cannot be trusted whole, if packs have gone since the last backup.
+    async fn loaded(&self, copy: Copy) -> CustodyResult<(Copy, Option<String>)> {
+        let remembered = self.packs_file(&copy);
+        blocking(move || {
+            let damaged = copy.repository.load_index()?;
+            if let Some(error) = damaged.first() {
+                return Ok((copy, Some(format!("{error}: everything is read again, and what is missing is added"))));
+            }
+            let Ok(text) = fs::read_to_string(&remembered) else { return Ok((copy, None)) };
+            let now: HashSet<String> = copy.repository.pack_ids().iter().map(Id::to_string).collect();
+            let gone = text.lines().filter(|id| !now.contains(*id)).count();
+            let loss = (gone > 0)
+                .then(|| format!("{gone} packs have left the repository's index: everything is read again, and what is missing is added"));
+            Ok((copy, loss))
+        })
+        .await
+    }
+
+    fn packs_file(&self, copy: &Copy) -> PathBuf {
+        self.home.join("cache").join(format!("{}.packs", copy.repository.id()))
+    }
+
+    fn remember_packs(&self, copy: &Copy) -> CustodyResult<()> {
+        let path = self.packs_file(copy);
+        let text: String = copy.repository.pack_ids().iter().map(|id| format!("{id}\n")).collect();
+        let folder = self.home.join("cache");
+        fs::create_dir_all(&folder).map_err(CustodyError::io(&folder))?;
+        let part = path.with_extension("part");
+        fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(CustodyError::io(&path))
+    }
+
+    pub(crate) fn limits(&self) -> ShardLimits {
+        ShardLimits::FORMAT
+    }
+
+    /// The newest snapshot that the live vault still goes on from: same line of history, and its mark at its number.
+    async fn find_parent(
+        &self,
+        copy: &Copy,
+        snapshot: &mut keepsake_vault::Snapshot,
+        head: &Head,
+        known: &[CatalogueRow],
+        asked: BackupKind,
+    ) -> CustodyResult<(Option<Parent>, Option<String>)> {
+        let mut candidates: Vec<&CatalogueRow> =
+            known.iter().filter(|r| r.lineage == head.lineage && (asked != BackupKind::Differential || r.kind == "full")).collect();
+        candidates.sort_by_key(|row| std::cmp::Reverse((row.seq, row.at)));
+        let Some(newest) = candidates.first() else {
+            return Ok((
+                None,
+                Some(if known.is_empty() {
+                    "it is the first one".into()
+                } else {
+                    "the vault's history is another one than the backups'".into()
+                }),
+            ));
+        };
+        let mut reason = None;
+        for row in candidates.iter().take(50) {
+            if row.layout != LAYOUT_VERSION {
+                reason.get_or_insert_with(|| "the layout of backups has changed".to_owned());
+                continue;
+            }
+            let same = row.seq <= head.seq && (row.seq == 0 || snapshot.mark_at(row.seq).await?.as_ref() == Some(&row.mark));
+            if !same {
+                reason.get_or_insert_with(|| "the vault is an older or another copy than the one that was backed up last".to_owned());
+                continue;
+            }
+            if head.seq - row.seq > CHANGES_MAX {
+                return Ok((None, Some(format!("{} changes are read faster all at once", head.seq - row.seq))));
+            }
+            let (Ok(id), Ok(tree)) = (row.snapshot.parse::<Id>(), row.tree.parse::<Id>()) else { continue };
+            let there = copy.repository.snapshot(&id).is_ok_and(|s| s.tree == tree) && copy.repository.tree(&tree).is_ok();
+            if there {
+                return Ok((Some(Parent { row: (*row).clone(), tree }), if row.snapshot == newest.snapshot { None } else { reason }));
+            }
+            reason.get_or_insert_with(|| "the last snapshot is no longer in the repository".to_owned());
+        }
+        Ok((None, reason))
+    }
+
+    fn template(&self, owner: OwnerId, kind: BackupKind, head: &Head, parent: Option<&Parent>) -> Snapshot {
+        Snapshot {
+            time: self.now().to_string(),
+            parent: parent.and_then(|p| p.row.snapshot.parse().ok()),
+            tree: Id::of(b""),
+            paths: vec!["/keepsake".into()],
+            hostname: "keepsake".into(),
+            username: "keepsake".into(),
+            uid: 0,
+            gid: 0,
+            excludes: Vec::new(),
+            tags: vec![
+                "keepsake-bundle".into(),
+                format!("layout={LAYOUT_VERSION}"),
+                format!("owner={owner}"),
+                format!("kind={}", kind.as_str()),
+                format!("lineage={}", head.lineage),
+                format!("seq={}", head.seq),
+                format!("mark={}", head.mark),
+            ],
+            original: None,
+            program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
+            summary: None,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one row and one report are made of all of them")]
+    async fn record(
+        &self,
+        owner: OwnerId,
+        copy: &Copy,
+        kind: BackupKind,
+        reason: Option<String>,
+        head: &Head,
+        parent: Option<&Parent>,
+        outcome: &BackupOutcome,
+    ) -> CustodyResult<BackupReport> {
+        let data_tree = copy.repository.node_at(&outcome.tree, "data")?.and_then(|n| n.subtree).map(|id| id.to_string());
+        let now = self.now().micros();
+        let row = CatalogueRow {
+            destination: copy.row.destination.clone(),
+            snapshot: outcome.snapshot.to_string(),
+            tree: outcome.tree.to_string(),
+            data_tree: data_tree.clone().unwrap_or_default(),
+            kind: kind.as_str().into(),
+            parent: parent.map(|p| p.row.snapshot.clone()),
+            lineage: head.lineage.clone(),
+            seq: head.seq,
+            mark: head.mark.clone(),
+            layout: LAYOUT_VERSION,
+            at: now,
+        };
+        let debts: Vec<Debt> =
+            outcome.skipped.iter().map(|s| Debt { path: s.path.clone(), reason: s.reason.clone(), since: now }).collect();
+        let Totals { files_read, bytes_read, bytes_stored, packs, .. } = outcome.totals;
+        let ended = if debts.is_empty() { Outcome::Complete } else { Outcome::Skipped };
+        let detail = json!({ "kind": kind.as_str(), "seq": head.seq, "bytes_stored": bytes_stored, "skipped": debts.len() });
+        self.vault.record_snapshot(Some(owner), &row, &debts, &self.entry(Some(owner), "backup", &row.snapshot, ended, detail)).await?;
+        Ok(BackupReport {
+            kind,
+            reason,
+            snapshot: Some(row.snapshot),
+            data_tree,
+            seq: head.seq,
+            memories: head.memories,
+            skipped: skipped(&outcome.skipped),
+            files_read,
+            bytes_read,
+            bytes_stored,
+            packs,
+        })
+    }
+
+    /// Backs up any folder into an owner's repository.
+    ///
+    /// # Errors
+    /// The folder is not there, the store fails, or somebody asks to stop.
+    pub async fn backup_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
+        let result = self.run_folder(owner, folder, monitor).await;
+        self.audited(Some(owner), "backup.folder", &folder.display().to_string(), result).await
+    }
+
+    async fn run_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
+        let folder = fs::canonicalize(folder).map_err(CustodyError::io(folder))?;
+        let Copy { repository, .. } = self.make_copy(Some(owner)).await?;
+        let (now, hostname) = (self.now().to_string(), self.engine.hostname());
+        blocking(move || {
+            repository.load_index()?;
+            let path = folder.to_string_lossy().into_owned();
+            let last = repository.snapshots()?.0.into_iter().rev().find(|(_, s)| s.hostname == hostname && s.paths == [path.clone()]);
+            let (parent, parent_tree) = last.map_or((None, None), |(id, s)| (Some(id), Some(s.tree)));
+            let edits = Box::new(FolderSource::new(&repository, &folder, parent_tree)?);
+            let user = std::env::var("USER").unwrap_or_default();
+            let snapshot = Snapshot {
+                time: now,
+                parent,
+                tree: Id::of(b""),
+                paths: vec![path],
+                hostname,
+                username: user,
+                uid: 0,
+                gid: 0,
+                excludes: Vec::new(),
+                tags: vec!["folder".into()],
+                original: None,
+                program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
+                summary: None,
+            };
+            let outcome = repository.backup(BackupRequest { parent_tree: None, carry_tree: parent_tree, edits, snapshot }, &*monitor)?;
+            let Totals { files_read, bytes_read, bytes_stored, .. } = outcome.totals;
+            Ok(FolderReport {
+                snapshot: outcome.snapshot.to_string(),
+                files_read,
+                bytes_read,
+                bytes_stored,
+                skipped: skipped(&outcome.skipped),
+            })
+        })
+        .await
+    }
+}
+
+fn unchanged(kind: BackupKind, head: &Head) -> BackupReport {
+    BackupReport {
+        kind,
+        reason: None,
+        snapshot: None,
+        data_tree: None,
+        seq: head.seq,
+        memories: head.memories,
+        skipped: Vec::new(),
+        files_read: 0,
+        bytes_read: 0,
+        bytes_stored: 0,
+        packs: 0,
+    }
+}
+
+struct Request {
+    kind: BackupKind,
+    parent: Option<Id>,
+    since: Option<u64>,
+    carry: Option<Id>,
+    debts: BTreeSet<String>,
+    head: Head,
+}
+
+fn edit(rendered: Rendered, media: &MediaReader) -> Edit {
+    let meta = FileMeta { time: node_time(&rendered.path) };
+    match rendered.body {
+        Body::Gone => Edit::remove(&rendered.path),
+        Body::Spans(spans) => Edit::file(&rendered.path, &meta, Content::Spans(spans)),
+        Body::Medium(digest) => {
+            let media = media.clone();
+            Edit::file(&rendered.path, &meta, Content::Stream(Box::new(move || media.open(&digest))))
+        }
+    }
+}
+
+/// Runs the engine on a thread that may block, fed by the renderer.
+async fn run_engine(
+    copy: Copy,
+    mut renderer: Renderer,
+    request: Request,
+    snapshot: Snapshot,
+    media: MediaReader,
+    monitor: Arc<dyn Monitor>,
+) -> CustodyResult<(Copy, BackupOutcome)> {
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || {
+        let repository = &copy.repository;
+        monitor.stage(if request.kind == BackupKind::Full { "backing up everything" } else { "backing up changes" }, None, None);
+        let edits: Box<dyn Iterator<Item = RepositoryResult<Edit>>> = match (request.parent, request.since) {
+            (Some(tree), Some(since)) => {
+                let days = RepositoryDays { repository, tree };
+                let changed = runtime.block_on(renderer.changed(since, &days, &request.debts))?;
+                let mut edits: Vec<Edit> = Vec::with_capacity(changed.len());
+                for rendered in changed {
+                    // An original is a function of its path: where the parent has it, it is as it was.
+                    let known = matches!(rendered.body, Body::Medium(_)) && !request.debts.contains(&rendered.path);
+                    if !known || repository.node_at(&tree, &rendered.path)?.is_none() {
+                        edits.push(edit(rendered, &media));
+                    }
+                }
+                edits.sort_by(|a, b| Edit::order(&a.path, &b.path));
+                Box::new(edits.into_iter().map(Ok))
+            }
+            _ => {
+                let (out, mut rendered) = mpsc::channel(64);
+                runtime.spawn(renderer.whole(true, out));
+                let media = media.clone();
+                Box::new(std::iter::from_fn(move || rendered.blocking_recv()).map(move |next| match next {
+                    Ok(rendered) => Ok(edit(rendered, &media)),
+                    Err(error) => Err(into_engine(error)),
+                }))
+            }
+        };
+        let outcome =
+            repository.backup(BackupRequest { parent_tree: request.parent, carry_tree: request.carry, edits, snapshot }, &*monitor)?;
+        debug_assert!(request.head.seq >= request.since.unwrap_or(0));
+        Ok((copy, outcome))
+    })
+    .await
+}
+
+/// An error of the vault while the engine reads from it.
+fn into_engine(error: CustodyError) -> RepositoryError {
+    match error {
+        CustodyError::Repository(error) => error,
+        other => RepositoryError::Outside { path: "the vault".into(), source: std::io::Error::other(other.to_string()) },
+    }
+}

@@ -1,0 +1,146 @@
+//! `keepsake.toml`, the environment over it, and where each value comes from.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CustodyError, CustodyResult};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The file.
+    File,
+    /// This variable of the environment.
+    Environment(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File => f.write_str("keepsake.toml"),
+            Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One value with its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// `section.key`.
+    pub name: &'static str,
+    /// The value; secrets are shown as `(set)`.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    settings: BTreeMap<&'static str, Setting>,
+}
+
+/// Every key with its default, whether it is a secret, and what it is for.
+const KEYS: [(&str, &str, bool, &str); 3] = [
+    ("vault.url", "vault.db", true, "a SQLite file (relative to the home) or a postgres:// URL"),
+    ("media.path", "media", false, "the folder of original files (relative to the home)"),
+    ("trash.days", "30", false, "how long deleted memories wait in the trash"),
+];
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct File(BTreeMap<String, BTreeMap<String, toml::Value>>);
+
+impl Config {
+    /// Reads the file, if it is there, and the variables `KEEPSAKE__SECTION__KEY` (or `…_FILE` with a path) over it.
+    ///
+    /// # Errors
+    /// A key is unknown, or a file cannot be read.
+    pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> CustodyResult<Self> {
+        let mut settings = BTreeMap::new();
+        for (name, value, ..) in KEYS {
+            settings.insert(name, Setting { name, value: value.to_owned(), origin: Origin::Default });
+        }
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(CustodyError::io(path)(error)),
+        };
+        let File(sections) = toml::from_str(&text).map_err(|e| CustodyError::Usage(format!("{}: {e}", path.display())))?;
+        for (section, keys) in sections {
+            for (key, value) in keys {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                Self::set(&mut settings, &format!("{section}.{key}"), value, Origin::File)?;
+            }
+        }
+        for (variable, value) in environment {
+            let Some(name) = variable.strip_prefix("KEEPSAKE__") else { continue };
+            let (name, value) = match name.strip_suffix("_FILE") {
+                Some(name) => {
+                    let path = Path::new(value);
+                    (name, std::fs::read_to_string(path).map_err(CustodyError::io(path))?.trim_end().to_owned())
+                }
+                None => (name, value.clone()),
+            };
+            Self::set(&mut settings, &name.to_lowercase().replace("__", "."), value, Origin::Environment(variable.clone()))?;
+        }
+        Ok(Self { settings })
+    }
+
+    fn set(settings: &mut BTreeMap<&'static str, Setting>, name: &str, value: String, origin: Origin) -> CustodyResult<()> {
+        let Some((name, ..)) = KEYS.iter().find(|(known, ..)| *known == name) else {
+            let known = KEYS.map(|(name, ..)| name).join(", ");
+            return Err(CustodyError::Usage(format!("{origin} sets `{name}`, which is no setting; there are {known}")));
+        };
+        settings.insert(name, Setting { name, value, origin });
+        Ok(())
+    }
+
+    /// A value by its name.
+    pub fn get(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("", |s| &s.value)
+    }
+
+    /// All values with their origins; what may hold a secret is hidden.
+    pub fn shown(&self) -> Vec<Setting> {
+        let secret = |name: &str, value: &str| KEYS.iter().any(|(known, _, secret, _)| *known == name && *secret) && value.contains("://");
+        let hide = |s: &Setting| Setting { value: if secret(s.name, &s.value) { "(set)".into() } else { s.value.clone() }, ..s.clone() };
+        self.settings.values().map(hide).collect()
+    }
+
+    /// The text of a new home's file: every key as a comment.
+    pub fn template() -> String {
+        let mut text = String::from("# Keepsake's settings. Remove the # to change one; `keepsake config show` tells what is in force.\n");
+        for (name, value, _, what) in KEYS {
+            let (section, key) = name.split_once('.').unwrap_or((name, ""));
+            text.push_str(&format!("\n# {what}\n#[{section}]\n#{key} = \"{value}\"\n"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_where_each_value_comes_from_and_refuses_unknown_ones() {
+        let folder = std::env::temp_dir().join(format!("keepsake-config-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("keepsake.toml");
+        std::fs::write(&path, "[trash]\ndays = 7\n").expect("a file");
+        let env = BTreeMap::from([("KEEPSAKE__VAULT__URL".to_owned(), "postgres://u:secret@h/d".to_owned())]);
+        let config = Config::load(&path, &env).expect("valid");
+        assert_eq!(config.get("trash.days"), "7");
+        let shown: Vec<String> = config.shown().iter().map(|s| format!("{}={} ({})", s.name, s.value, s.origin)).collect();
+        assert_eq!(shown, ["media.path=media (default)", "trash.days=7 (keepsake.toml)", "vault.url=(set) (KEEPSAKE__VAULT__URL)"]);
+        let bad = BTreeMap::from([("KEEPSAKE__VALT__URL".to_owned(), "x".to_owned())]);
+        assert!(Config::load(&path, &bad).expect_err("unknown").to_string().contains("`valt.url`, which is no setting"));
+        std::fs::remove_dir_all(folder).expect("clean up");
+    }
+}

@@ -1,0 +1,225 @@
+//! Copies: where each repository is, how it is made and opened, and how its password is kept.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use keepsake_record::OwnerId;
+use keepsake_repository::{KdfCost, Password, Repository, RepositoryError};
+use keepsake_storage::{LocalStore, ObjectName, Prefixed, PutMode, Store};
+use keepsake_vault::{DestinationRow, RepositoryRow};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    Custody, CustodyError, CustodyResult, RecoveryKit,
+    home::{DEFAULT_DESTINATION, KIT_RECIPIENT},
+    keys::seal_to,
+};
+
+/// What a person may know of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepositoryView {
+    /// Whose; `system` for the instance's own.
+    pub owner: String,
+    /// The destination's name.
+    pub destination: String,
+    /// The repository's id.
+    pub repository: String,
+    /// Which master key.
+    pub generation: u64,
+    /// What to give to stock restic as `-r`.
+    pub restic_location: String,
+}
+
+/// What the age file beside a repository holds, sealed to the recovery kit.
+#[derive(Serialize, Deserialize)]
+struct RecoveryFile {
+    format: u32,
+    repository: String,
+    generation: u64,
+    prefix: String,
+    password: String,
+}
+
+/// An open repository and what the vault knows of it.
+pub(crate) struct Copy {
+    pub repository: Repository,
+    pub row: RepositoryRow,
+}
+
+impl Custody {
+    /// Opens a destination.
+    pub(crate) fn destination_store(&self, destination: &DestinationRow) -> CustodyResult<Arc<dyn Store>> {
+        let Some(path) = destination.url.strip_prefix("file:") else {
+            return Err(CustodyError::Usage(format!(
+                "destination `{}` is no `file:` place; other places come with a later version",
+                destination.name
+            )));
+        };
+        Ok(Arc::new(LocalStore::open(self.home.join(path))?))
+    }
+
+    pub(crate) async fn default_destination(&self) -> CustodyResult<DestinationRow> {
+        let rows = self.vault.destinations().await?;
+        rows.into_iter().find(|d| d.name == DEFAULT_DESTINATION).ok_or_else(|| CustodyError::Damaged("this home has no destination".into()))
+    }
+
+    /// The repository of an owner (or of the instance), if there is one.
+    pub(crate) async fn copy(&self, owner: Option<OwnerId>) -> CustodyResult<Option<Copy>> {
+        let destination = self.default_destination().await?;
+        let rows = self.vault.repositories(owner).await?;
+        let Some(row) = rows.into_iter().find(|r| r.destination == destination.name) else { return Ok(None) };
+        let password = self.password(&row)?;
+        let store = Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&row.prefix)?);
+        let engine = self.engine.clone();
+        let repository = blocking(move || Ok(Repository::open(Arc::new(store), &password, engine)?)).await?;
+        Ok(Some(Copy { repository, row }))
+    }
+
+    /// As [`Custody::copy`], for verbs that need one.
+    pub(crate) async fn existing_copy(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
+        match self.copy(owner).await? {
+            Some(copy) => Ok(copy),
+            None => Err(RepositoryError::NoRepository {
+                place: format!("{} yet: run `keepsake backup` first", self.default_destination().await?.url),
+            }
+            .into()),
+        }
+    }
+
+    /// The repository of an owner (or of the instance), made if there is none.
+    pub(crate) async fn make_copy(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
+        if let Some(copy) = self.copy(owner).await? {
+            return Ok(copy);
+        }
+        let destination = self.default_destination().await?;
+        let place = owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"));
+        let prefix = format!("{place}/g1");
+        let store = self.destination_store(&destination)?;
+        let password = Password::random(&*self.engine);
+        let inner: Arc<dyn Store> = Arc::new(Prefixed::new(store.clone(), ObjectName::new(&prefix)?));
+        let (engine, secret) = (self.engine.clone(), password.clone());
+        // A run that ended between making the repository and recording its password left one that nobody can open.
+        let leftover = inner.clone();
+        let repository = blocking(move || {
+            if leftover.head(&ObjectName::new("config")?)?.is_some() && leftover.list("snapshots")?.is_empty() {
+                for object in leftover.list("")? {
+                    leftover.delete(&object.name)?;
+                }
+            }
+            Ok(Repository::init(leftover, &secret, KdfCost::MACHINE, engine)?)
+        })
+        .await?;
+        let row = RepositoryRow {
+            owner,
+            destination: destination.name.clone(),
+            repository: repository.id().to_string(),
+            generation: 1,
+            prefix,
+            password: self.keys.seal(password.reveal().as_bytes())?,
+        };
+        self.write_recovery_file(&*store, &place, &row, &password).await?;
+        let entry = self.entry(
+            owner,
+            "repository.create",
+            &row.repository,
+            keepsake_vault::Outcome::Complete,
+            json!({ "destination": destination.name }),
+        );
+        self.vault.add_repository(&row, &entry).await?;
+        Ok(Copy { repository, row })
+    }
+
+    async fn write_recovery_file(&self, store: &dyn Store, place: &str, row: &RepositoryRow, password: &Password) -> CustodyResult<()> {
+        let Some(recipient) = self.vault.fact(KIT_RECIPIENT).await? else {
+            return Err(CustodyError::Damaged("this home has no recovery kit".into()));
+        };
+        let recipient = recipient.parse().map_err(|e: &str| CustodyError::Damaged(format!("the recovery kit's public key: {e}")))?;
+        let file = RecoveryFile {
+            format: 1,
+            repository: row.repository.clone(),
+            generation: row.generation,
+            prefix: row.prefix.clone(),
+            password: password.reveal().to_owned(),
+        };
+        let plain = Zeroizing::new(serde_json::to_vec(&file).map_err(|e| CustodyError::Damaged(e.to_string()))?);
+        let sealed = seal_to(&recipient, &plain)?;
+        let name = ObjectName::new(format!("{place}/recovery-{}.age", row.generation))?;
+        tokio::task::block_in_place(|| store.put(&name, Bytes::from(sealed), PutMode::Replace))?;
+        Ok(())
+    }
+
+    fn password(&self, row: &RepositoryRow) -> CustodyResult<Password> {
+        let plain = self.keys.open(&row.password)?;
+        let text = String::from_utf8(plain.to_vec()).map_err(|_| CustodyError::Damaged("a repository's password is no text".into()))?;
+        Ok(Password::new(text))
+    }
+
+    /// What a person may know of an owner's repository, or of the instance's own.
+    ///
+    /// # Errors
+    /// There is none yet.
+    pub async fn repository_view(&self, owner: Option<OwnerId>) -> CustodyResult<RepositoryView> {
+        let result = self.view(owner).await;
+        self.audited(owner, "repository.show", "", result).await
+    }
+
+    async fn view(&self, owner: Option<OwnerId>) -> CustodyResult<RepositoryView> {
+        let Copy { row, repository } = self.existing_copy(owner).await?;
+        Ok(RepositoryView {
+            owner: owner.map_or_else(|| "system".to_owned(), |id| id.to_string()),
+            destination: row.destination,
+            repository: row.repository,
+            generation: row.generation,
+            restic_location: repository.place(),
+        })
+    }
+
+    /// The password of an owner's repository, for use with stock restic. Always audited.
+    ///
+    /// # Errors
+    /// There is no repository yet, or the instance key is another.
+    pub async fn reveal_password(&self, owner: Option<OwnerId>) -> CustodyResult<Zeroizing<String>> {
+        let result = async {
+            let Copy { row, .. } = self.existing_copy(owner).await?;
+            Ok(Zeroizing::new(self.password(&row)?.reveal().to_owned()))
+        };
+        let result = result.await;
+        self.audited(owner, "key.reveal", "", result).await
+    }
+
+    /// Opens the recovery file at a place with a kit: the password of the repository there. Needs no home.
+    ///
+    /// # Errors
+    /// There is no such file, or the kit belongs to another installation.
+    pub fn open_recovery_file(path: &std::path::Path, kit: &RecoveryKit) -> CustodyResult<(PathBuf, Zeroizing<String>)> {
+        let newest = |folder: &std::path::Path| {
+            let entries = std::fs::read_dir(folder).map_err(CustodyError::io(folder))?;
+            let mut names: Vec<PathBuf> =
+                entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "age")).collect();
+            names.sort();
+            names.pop().ok_or_else(|| {
+                CustodyError::Usage(format!(
+                    "{} holds no recovery file (recovery-1.age): name the folder of a repository, such as backups/system",
+                    folder.display()
+                ))
+            })
+        };
+        let file = if path.is_dir() { newest(path)? } else { path.to_path_buf() };
+        let opened = kit.open(&std::fs::read(&file).map_err(CustodyError::io(&file))?)?;
+        let content: RecoveryFile =
+            serde_json::from_slice(&opened).map_err(|e| CustodyError::Damaged(format!("{}: {e}", file.display())))?;
+        let folder = file.parent().unwrap_or(path).join(format!("g{}", content.generation));
+        Ok((folder, Zeroizing::new(content.password)))
+    }
+}
+
+/// Runs what blocks on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> CustodyResult<T> + Send + 'static) -> CustodyResult<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(RepositoryError::Cancelled.into()),
+    }
+}

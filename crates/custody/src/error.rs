@@ -1,0 +1,93 @@
+//! What can go wrong, in kinds that a door can act on, each with the user's next step where there is one.
+
+use keepsake_formats::import::ReadError;
+use keepsake_record::Invalid;
+use keepsake_repository::RepositoryError;
+use keepsake_storage::StoreError;
+use keepsake_vault::VaultError;
+
+/// The answer of every operation.
+pub type CustodyResult<T> = Result<T, CustodyError>;
+
+/// What a door does about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// It failed.
+    Failed,
+    /// It was asked for in the wrong way.
+    Usage,
+    /// It was refused.
+    Refused,
+    /// Something stored is damaged.
+    Damaged,
+    /// There is no repository.
+    NoRepository,
+    /// Somebody else is at it.
+    Locked,
+    /// The password or key is the wrong one.
+    WrongKey,
+    /// Somebody asked to stop.
+    Cancelled,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// It was asked for in the wrong way.
+    #[error("{0}")]
+    Usage(String),
+    /// It was refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The wrong key.
+    #[error("{0}")]
+    WrongKey(String),
+    /// Something stored is not what it should be.
+    #[error("{0}")]
+    Damaged(String),
+    /// A file outside.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An input.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A value.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+impl CustodyError {
+    /// What a door does about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Usage(_) | Self::Invalid(_) | Self::Vault(VaultError::Invalid(_)) => ErrorKind::Usage,
+            Self::Refused(_) => ErrorKind::Refused,
+            Self::WrongKey(_) | Self::Repository(RepositoryError::WrongPassword { .. }) => ErrorKind::WrongKey,
+            Self::Damaged(_) | Self::Repository(RepositoryError::Damaged { .. }) | Self::Vault(VaultError::Damaged(_)) => {
+                ErrorKind::Damaged
+            }
+            Self::Repository(RepositoryError::NoRepository { .. }) => ErrorKind::NoRepository,
+            Self::Repository(RepositoryError::Locked { .. }) | Self::Vault(VaultError::Held { .. }) => ErrorKind::Locked,
+            Self::Repository(RepositoryError::Cancelled) | Self::Read(ReadError::Stopped) => ErrorKind::Cancelled,
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.display().to_string(), source }
+    }
+}

@@ -1,0 +1,485 @@
+//! Imports: drafts become memories, once. The same input twice changes nothing.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Arc, mpsc::Receiver, mpsc::sync_channel},
+};
+
+use keepsake_formats::import::{self, Draft, FieldMap, Format, Input, Problem, ReadError, ReadOptions, Sink};
+use keepsake_record::{
+    Collection, Entity, Medium, Membership, Memory, MemoryId, OwnerId, Person, PersonId, Place, PlaceId, Sha256Digest, Zone,
+};
+use keepsake_vault::{Outcome, SourceState, Write};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    Bundle, Custody, CustodyError, CustodyResult, Monitor, RestoreMode,
+    memories::{hash_file, hash_reader},
+};
+
+/// Whether to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportMode {
+    /// Only tell what would happen.
+    Plan,
+    /// Do it.
+    Apply,
+}
+
+/// How to import.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// The format; found out if absent.
+    pub format: Option<Format>,
+    /// Which fields mean what, for NDJSON and CSV.
+    pub map: FieldMap,
+    /// The zone of times that name none.
+    pub zone: Option<Zone>,
+    /// Which account or folder it is, when several are imported with the same ids.
+    pub account: String,
+    /// Leave memories whose item changed as they are.
+    pub keep_existing: bool,
+    /// Bring back what its owner deleted here.
+    pub bring_back: bool,
+}
+
+/// How an import went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// The format that was read.
+    pub format: String,
+    /// Items read.
+    pub items: u64,
+    /// Memories made.
+    pub new: u64,
+    /// Memories whose item had changed, and that have a new version now.
+    pub changed: u64,
+    /// Memories whose item had changed and that were left, as asked.
+    pub kept: u64,
+    /// Items that are here already, the same.
+    pub same: u64,
+    /// Items that their owner deleted here; they stay deleted.
+    pub deleted: u64,
+    /// Originals stored.
+    pub media: u64,
+    /// What was left out or is not as it should be, with place and reason.
+    pub problems: Vec<(String, String)>,
+    /// Files that are no memory and belong to none, counted by what they are.
+    pub passed_over: BTreeMap<String, Vec<String>>,
+}
+
+impl ImportReport {
+    /// Whether nothing was written, nor would be.
+    pub fn nothing_new(&self) -> bool {
+        self.new == 0 && self.changed == 0
+    }
+}
+
+/// Drafts taken together into one transaction.
+const BATCH: usize = 1000;
+
+enum Message {
+    Draft(Box<Draft>),
+    Problem(Problem),
+    PassedOver(String, String),
+    Ended(Result<(), ReadError>),
+}
+
+struct ChannelSink(std::sync::mpsc::SyncSender<Message>);
+
+impl Sink for ChannelSink {
+    fn draft(&mut self, draft: Draft) -> Result<(), ReadError> {
+        self.0.send(Message::Draft(Box::new(draft))).map_err(|_| ReadError::Stopped)
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        drop(self.0.send(Message::Problem(problem)));
+    }
+
+    fn passed_over(&mut self, path: &str, what: &str) {
+        drop(self.0.send(Message::PassedOver(path.into(), what.into())));
+    }
+}
+
+/// The collections, people and places that are here, and the ones that this import makes.
+#[derive(Default)]
+struct Known {
+    collections: HashMap<(String, String), Collection>,
+    people: HashMap<String, Person>,
+    places: HashMap<String, Place>,
+}
+
+fn place_key(place: &Place) -> String {
+    let position = place.position.map(|p| format!("{:.5},{:.5}", p.latitude, p.longitude)).unwrap_or_default();
+    format!("{}\n{}\n{position}", place.name, place.locality.as_deref().unwrap_or_default())
+}
+
+impl Custody {
+    /// Imports a path, or tells what an import would do.
+    ///
+    /// # Errors
+    /// The path cannot be read as a whole, or the vault fails. What is wrong with single items is in the report.
+    pub async fn import(
+        &self,
+        owner: OwnerId,
+        path: &Path,
+        options: &ImportOptions,
+        mode: ImportMode,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ImportReport> {
+        let result = self.run_import(owner, path, options, mode, monitor).await;
+        self.audited(Some(owner), if mode == ImportMode::Plan { "import.plan" } else { "import" }, &path.display().to_string(), result)
+            .await
+    }
+
+    async fn run_import(
+        &self,
+        owner: OwnerId,
+        path: &Path,
+        options: &ImportOptions,
+        mode: ImportMode,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ImportReport> {
+        let input = Input::open(path)?;
+        let format = options.format.map_or_else(|| import::detect(&input), Ok)?;
+        if format == Format::Bundle {
+            return self.import_bundle(owner, path, options, mode, &*monitor).await;
+        }
+        monitor.stage("importing", None, None);
+        let read = ReadOptions { now: self.now(), zone: options.zone.clone(), map: options.map.clone(), account: options.account.clone() };
+        let (send, receive) = sync_channel(BATCH);
+        let reader_input = input.clone();
+        let reader = tokio::task::spawn_blocking(move || {
+            let mut sink = ChannelSink(send);
+            let ended = import::read(format, &reader_input, &read, &mut sink);
+            drop(sink.0.send(Message::Ended(ended)));
+        });
+        let mut job = Job {
+            owner,
+            input,
+            options,
+            mode,
+            monitor,
+            report: ImportReport { format: format.name().into(), ..ImportReport::default() },
+            known: Known::default(),
+        };
+        let taken = self.take_all(&mut job, receive).await;
+        drop(reader.await);
+        taken?;
+        if mode == ImportMode::Apply {
+            self.vault.index_all(owner).await?;
+        }
+        Ok(job.report)
+    }
+
+    async fn take_all(&self, job: &mut Job<'_>, receive: Receiver<Message>) -> CustodyResult<()> {
+        self.learn(job).await?;
+        let mut waiting = Vec::new();
+        loop {
+            let message = tokio::task::block_in_place(|| receive.recv());
+            if job.monitor.cancelled() {
+                return Err(ReadError::Stopped.into());
+            }
+            match message {
+                Ok(Message::Draft(draft)) => waiting.push(*draft),
+                Ok(Message::Problem(problem)) => job.problem(problem.origin, problem.reason),
+                Ok(Message::PassedOver(path, what)) => job.report.passed_over.entry(what).or_default().push(path),
+                Ok(Message::Ended(ended)) => {
+                    self.take(job, std::mem::take(&mut waiting)).await?;
+                    return Ok(ended?);
+                }
+                Err(_) => return Err(CustodyError::Damaged("the reader of the import ended without a word".into())),
+            }
+            if waiting.len() >= BATCH {
+                self.take(job, std::mem::take(&mut waiting)).await?;
+            }
+        }
+    }
+
+    async fn learn(&self, job: &mut Job<'_>) -> CustodyResult<()> {
+        for collection in self.vault.entities::<Collection>(job.owner, Entity::Collection).await? {
+            job.known.collections.insert((collection.name.clone(), collection.kind.clone().unwrap_or_default()), collection);
+        }
+        for person in self.vault.entities::<Person>(job.owner, Entity::Person).await? {
+            job.known.people.insert(person.name.clone(), person);
+        }
+        for place in self.vault.entities::<Place>(job.owner, Entity::Place).await? {
+            job.known.places.insert(place_key(&place), place);
+        }
+        Ok(())
+    }
+
+    /// Takes one batch of drafts.
+    async fn take(&self, job: &mut Job<'_>, drafts: Vec<Draft>) -> CustodyResult<()> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        job.report.items += drafts.len() as u64;
+        let mut prepared = Vec::new();
+        for draft in drafts {
+            prepared.extend(tokio::task::block_in_place(|| job.prepare(draft)));
+        }
+        let keys: Vec<Sha256Digest> = prepared.iter().map(|p| p.key).collect();
+        let states = self.vault.source_states(job.owner, &keys).await?;
+        let mut seen = HashMap::new();
+        let mut wanted = Vec::new();
+        for mut item in prepared {
+            if let Some(first) = seen.insert(item.key, item.draft.origin.clone()) {
+                let reason =
+                    format!("has the same id as {first} and was left out; give the field that tells them apart with --map id=FIELD");
+                job.problem(item.draft.origin, reason);
+                continue;
+            }
+            let digest = item.draft.memory.source.as_ref().and_then(|s| s.digest);
+            match states.get(&item.key) {
+                Some(SourceState::Here(_, known)) if *known == digest => {
+                    job.report.same += 1;
+                    continue;
+                }
+                Some(SourceState::Here(..)) if job.options.keep_existing => {
+                    job.report.kept += 1;
+                    continue;
+                }
+                Some(SourceState::Trashed(_) | SourceState::Gone(_)) if !job.options.bring_back => {
+                    job.report.deleted += 1;
+                    continue;
+                }
+                Some(SourceState::Here(id, _) | SourceState::Trashed(id)) => {
+                    item.draft.memory.id = *id;
+                    item.replaces = true;
+                    job.report.changed += 1;
+                }
+                Some(SourceState::Gone(_)) | None => {
+                    item.draft.memory.id = self.new_id(MemoryId::from_parts);
+                    job.report.new += 1;
+                }
+            }
+            wanted.push(item);
+        }
+        job.monitor.advance(keys.len() as u64, 0);
+        if job.mode == ImportMode::Plan || wanted.is_empty() {
+            return Ok(());
+        }
+        self.store(job, wanted).await
+    }
+
+    async fn store(&self, job: &mut Job<'_>, mut wanted: Vec<Prepared>) -> CustodyResult<()> {
+        let announced: Vec<(Sha256Digest, u64)> = wanted.iter().flat_map(|p| p.files.iter().map(|f| (f.sha256, f.bytes))).collect();
+        let mut live: BTreeMap<Sha256Digest, u64> = BTreeMap::new();
+        if !announced.is_empty() {
+            self.vault.media_pending(job.owner, &announced).await?;
+            for item in &mut wanted {
+                tokio::task::block_in_place(|| self.store_files(job, item, &mut live))?;
+            }
+        }
+        let mut write = self.vault.write(job.owner, &self.actor).await?;
+        job.report.media += live.len() as u64;
+        write.media_live(&live.into_iter().collect::<Vec<_>>()).await?;
+        let mut fresh: Vec<Memory> = Vec::new();
+        for mut item in wanted {
+            self.resolve(&mut write, &mut job.known, &mut item.draft).await?;
+            let mut memory = item.draft.memory;
+            memory.settle();
+            if let Err(error) = memory.validate() {
+                job.problem(item.draft.origin, format!("{error}; it was left out"));
+                if item.replaces {
+                    job.report.changed -= 1
+                } else {
+                    job.report.new -= 1
+                }
+                continue;
+            }
+            if !item.replaces {
+                fresh.push(memory);
+            } else {
+                if let Some(old) = self.vault.memory(job.owner, &memory.id).await? {
+                    // Where its owner has put it here since stays.
+                    memory.collections.extend(old.memory.collections);
+                    memory.settle();
+                }
+                write.put_memory(&memory).await?;
+            }
+        }
+        write.create_memories(&fresh).await?;
+        let entry =
+            self.entry(Some(job.owner), "import.batch", job.input.describe(), Outcome::Complete, json!({ "memories": fresh.len() }));
+        write.commit(&entry).await?;
+        Ok(())
+    }
+
+    /// Stores the files of an item; one that cannot be stored is named and left to a later import.
+    fn store_files(&self, job: &mut Job<'_>, item: &mut Prepared, live: &mut BTreeMap<Sha256Digest, u64>) -> CustodyResult<()> {
+        for file in std::mem::take(&mut item.files) {
+            let stored = job
+                .input
+                .open_file(&file.path)
+                .map_err(CustodyError::from)
+                .and_then(|mut reader| Ok(self.vault.store_reader(job.owner, &file.sha256, &mut reader)?));
+            match stored {
+                Ok(_) => drop(live.insert(file.sha256, file.bytes)),
+                // A store that is full or gone ends the import; a source file that changed under us does not.
+                Err(
+                    error @ CustodyError::Vault(keepsake_vault::VaultError::Store(
+                        keepsake_storage::StoreError::Full { .. } | keepsake_storage::StoreError::Denied { .. },
+                    )),
+                ) => return Err(error),
+                Err(error) => {
+                    let key = file.key;
+                    if let Some(attachment) = item.draft.memory.attachments.iter_mut().find(|a| a.key == key) {
+                        attachment.medium = None;
+                        attachment.problem = Some(error.to_string());
+                    }
+                    if let Some(source) = &mut item.draft.memory.source {
+                        source.digest = None;
+                    }
+                    job.problem(file.path, format!("{error}; import again to add it"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills in the ids of collections, people and places, making those that are not here.
+    async fn resolve(&self, write: &mut Write<'_>, known: &mut Known, draft: &mut Draft) -> CustodyResult<()> {
+        for wanted in std::mem::take(&mut draft.collections) {
+            let key = (wanted.name.clone(), wanted.kind.to_owned());
+            if !known.collections.contains_key(&key) {
+                let collection = self.new_collection(&wanted.name, Some(wanted.kind));
+                write.put_entity(Entity::Collection, &collection.id.to_string(), &collection.name, &collection).await?;
+                known.collections.insert(key.clone(), collection);
+            }
+            draft.memory.collections.push(Membership { collection: known.collections[&key].id, position: String::new() });
+        }
+        for name in std::mem::take(&mut draft.people) {
+            if !known.people.contains_key(&name) {
+                let person = Person {
+                    aliases: Vec::new(),
+                    born: None,
+                    custom: BTreeMap::new(),
+                    id: self.new_id(PersonId::from_parts),
+                    name: name.clone(),
+                    extra: BTreeMap::new(),
+                };
+                write.put_entity(Entity::Person, &person.id.to_string(), &name, &person).await?;
+                known.people.insert(name.clone(), person);
+            }
+            draft.memory.people.insert(known.people[&name].id);
+        }
+        if let Some(place) = draft.place.take() {
+            let key = place_key(&place);
+            if !known.places.contains_key(&key) {
+                let place = Place { id: self.new_id(PlaceId::from_parts), ..place };
+                write.put_entity(Entity::Place, &place.id.to_string(), &place.name, &place).await?;
+                known.places.insert(key.clone(), place);
+            }
+            draft.memory.place = Some(known.places[&key].id);
+        }
+        Ok(())
+    }
+
+    async fn import_bundle(
+        &self,
+        owner: OwnerId,
+        path: &Path,
+        options: &ImportOptions,
+        mode: ImportMode,
+        monitor: &dyn Monitor,
+    ) -> CustodyResult<ImportReport> {
+        let bundle = tokio::task::block_in_place(|| Bundle::open(path))?;
+        tokio::task::block_in_place(|| bundle.header())?;
+        let from = path.display().to_string();
+        let plan = self.plan_restore(owner, &bundle, &from).await?;
+        let restore = if options.keep_existing { RestoreMode::KeepLive } else { RestoreMode::Replace };
+        let mut report = ImportReport {
+            format: Format::Bundle.name().into(),
+            items: plan.new + plan.same + plan.conflicting + plan.deleted,
+            new: plan.new,
+            same: plan.same,
+            deleted: plan.deleted,
+            ..ImportReport::default()
+        };
+        *(if options.keep_existing { &mut report.kept } else { &mut report.changed }) = plan.conflicting;
+        report.problems = plan.unreadable;
+        if mode == ImportMode::Apply {
+            let done = self.restore_into(owner, &bundle, &from, restore, monitor).await?;
+            report.media = done.media;
+            report.problems.extend(done.media_missing);
+        }
+        Ok(report)
+    }
+}
+
+struct Job<'a> {
+    owner: OwnerId,
+    input: Input,
+    options: &'a ImportOptions,
+    mode: ImportMode,
+    monitor: Arc<dyn Monitor>,
+    report: ImportReport,
+    known: Known,
+}
+
+struct PreparedFile {
+    key: String,
+    path: String,
+    sha256: Sha256Digest,
+    bytes: u64,
+}
+
+/// A draft whose files are hashed.
+struct Prepared {
+    key: Sha256Digest,
+    draft: Draft,
+    files: Vec<PreparedFile>,
+    replaces: bool,
+}
+
+impl Job<'_> {
+    fn problem(&mut self, origin: String, reason: String) {
+        self.monitor.problem(&origin, &reason);
+        self.report.problems.push((origin, reason));
+    }
+
+    /// Hashes the files of a draft: what an item is, is what it says and the bytes it brings.
+    fn prepare(&mut self, mut draft: Draft) -> Option<Prepared> {
+        let mut digests = Vec::new();
+        let mut files = Vec::new();
+        for file in std::mem::take(&mut draft.files) {
+            let hashed = match self.input.on_disk(&file.path) {
+                Some(path) => hash_file(&path),
+                None => self
+                    .input
+                    .open_file(&file.path)
+                    .map_err(CustodyError::from)
+                    .and_then(|mut r| hash_reader(&mut r).map_err(CustodyError::io(Path::new(&file.path)))),
+            };
+            let attachment = draft.memory.attachments.iter_mut().find(|a| a.key == file.key);
+            match (hashed, attachment) {
+                (Ok((sha256, bytes)), Some(attachment)) => {
+                    attachment.medium = Some(Medium { bytes, sha256 });
+                    digests.extend_from_slice(file.key.as_bytes());
+                    digests.extend_from_slice(sha256.as_bytes());
+                    files.push(PreparedFile { key: file.key, path: file.path, sha256, bytes });
+                }
+                (Err(error), attachment) => {
+                    if let Some(attachment) = attachment {
+                        attachment.problem = Some(error.to_string());
+                    }
+                    self.problem(file.path, error.to_string());
+                }
+                (Ok(_), None) => self.problem(file.path, "belongs to nothing that was read".into()),
+            }
+        }
+        let source = draft.memory.source.as_mut()?;
+        if !digests.is_empty()
+            && let Some(own) = source.digest
+        {
+            digests.extend_from_slice(own.as_bytes());
+            source.digest = Some(Sha256Digest::of(&digests));
+        }
+        let key = source.key();
+        Some(Prepared { key, draft, files, replaces: false })
+    }
+}

@@ -1,0 +1,294 @@
+//! The small verbs on memories: add, edit, show, list, search, history, delete, undelete.
+
+use std::path::PathBuf;
+
+use keepsake_formats::import::media_type;
+use keepsake_record::{Attachment, Change, Entity, Medium, Memory, MemoryId, OwnerId, TagName, When, Zone};
+use keepsake_vault::{ListFilter, MemoryRow, Page, SearchState};
+
+use crate::{Custody, CustodyError, CustodyResult, copies::blocking};
+
+/// What to make a memory of.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDraft {
+    /// Its words.
+    pub text: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// When it happened: a day, an instant, a local time, or EDTF; today if absent.
+    pub date: Option<String>,
+    /// The zone of the date.
+    pub zone: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Files to attach.
+    pub attach: Vec<PathBuf>,
+    /// The collection to put it into.
+    pub collection: Option<String>,
+}
+
+/// What to change of a memory; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryEdit {
+    /// Its words.
+    pub text: Option<String>,
+    /// Its title; empty removes it.
+    pub title: Option<String>,
+    /// When it happened.
+    pub date: Option<String>,
+    /// Tags to add.
+    pub add_tags: Vec<String>,
+    /// Tags to remove.
+    pub remove_tags: Vec<String>,
+    /// Files to attach.
+    pub attach: Vec<PathBuf>,
+}
+
+/// What was found, newest first.
+#[derive(Debug, Clone)]
+pub struct SearchPage {
+    /// The memories.
+    pub rows: Vec<MemoryRow>,
+    /// How far the index had come.
+    pub state: SearchState,
+}
+
+/// The most that a search brings.
+const SEARCH_MAX: u32 = 1000;
+
+fn tags(words: &[String]) -> CustodyResult<Vec<TagName>> {
+    Ok(words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?)
+}
+
+impl Custody {
+    fn when(&self, date: Option<&str>, zone: Option<&str>) -> CustodyResult<When> {
+        let zone = zone.map(str::parse::<Zone>).transpose()?;
+        match date {
+            Some(date) => Ok(When::parse(date, zone.as_ref())?),
+            None => Ok(When::instant(self.now(), zone.unwrap_or_else(Zone::utc))),
+        }
+    }
+
+    /// Stores files and makes attachments of them, with keys that are free in the memory.
+    async fn attach(
+        &self,
+        owner: OwnerId,
+        files: &[PathBuf],
+        memory: &mut Memory,
+    ) -> CustodyResult<Vec<(keepsake_record::Sha256Digest, u64)>> {
+        let mut live = Vec::new();
+        for path in files {
+            let name = path.file_name().map(|n| n.to_string_lossy().replace(['\\', '\0'], "-")).unwrap_or_default();
+            let (sha256, bytes) = self.store_file(owner, path.clone()).await?;
+            let number = (1..).find(|n| !memory.attachments.iter().any(|a| a.key == format!("file-{n}"))).unwrap_or(1);
+            let mut attachment = Attachment::new(format!("file-{number}"), name.clone(), media_type(&name));
+            attachment.medium = Some(Medium { bytes, sha256 });
+            memory.attachments.push(attachment);
+            live.push((sha256, bytes));
+        }
+        Ok(live)
+    }
+
+    /// Hashes a file, announces it, stores it.
+    pub(crate) async fn store_file(&self, owner: OwnerId, path: PathBuf) -> CustodyResult<(keepsake_record::Sha256Digest, u64)> {
+        let file = path.clone();
+        let (digest, bytes) = blocking(move || hash_file(&file)).await?;
+        self.vault.media_pending(owner, &[(digest, bytes)]).await?;
+        let vault = self.vault.clone();
+        blocking(move || {
+            let mut reader = std::fs::File::open(&path).map_err(CustodyError::io(&path))?;
+            vault.store_reader(owner, &digest, &mut reader)?;
+            Ok(())
+        })
+        .await?;
+        Ok((digest, bytes))
+    }
+
+    /// Writes a new memory.
+    ///
+    /// # Errors
+    /// A value breaks a rule, or a file cannot be read.
+    pub async fn add_memory(&self, owner: OwnerId, draft: &MemoryDraft) -> CustodyResult<Memory> {
+        let result = async {
+            let mut memory = Memory::new(self.new_id(MemoryId::from_parts), self.now());
+            memory.text.clone_from(&draft.text);
+            memory.title.clone_from(&draft.title);
+            memory.when = self.when(draft.date.as_deref(), draft.zone.as_deref())?;
+            memory.tags = tags(&draft.tags)?.into_iter().collect();
+            if let Some(name) = &draft.collection {
+                let collection = self.collection(owner, name).await?;
+                memory.collections.push(keepsake_record::Membership { collection: collection.id, position: String::new() });
+            }
+            memory.settle();
+            memory.validate()?;
+            let live = self.attach(owner, &draft.attach, &mut memory).await?;
+            let mut write = self.vault.write(owner, &self.actor).await?;
+            write.media_live(&live).await?;
+            write.create_memories(std::slice::from_ref(&memory)).await?;
+            write.commit(&self.done(owner, "memory.add", memory.id)).await?;
+            self.vault.index_step(owner).await?;
+            Ok(memory)
+        };
+        let result = result.await;
+        self.audited_failure(Some(owner), "memory.add", "", result).await
+    }
+
+    /// Changes a memory; the old version stays in its history.
+    ///
+    /// # Errors
+    /// It is not there, or a value breaks a rule.
+    pub async fn edit_memory(&self, owner: OwnerId, id: &str, edit: &MemoryEdit) -> CustodyResult<Memory> {
+        let result = async {
+            let mut memory = self.memory(owner, id).await?.memory;
+            if let Some(text) = &edit.text {
+                memory.text.clone_from(text);
+            }
+            if let Some(title) = &edit.title {
+                memory.title = Some(title.clone()).filter(|t| !t.is_empty());
+            }
+            if edit.date.is_some() {
+                memory.when = self.when(edit.date.as_deref(), None)?;
+            }
+            memory.tags.extend(tags(&edit.add_tags)?);
+            for tag in tags(&edit.remove_tags)? {
+                memory.tags.remove(&tag);
+            }
+            let live = self.attach(owner, &edit.attach, &mut memory).await?;
+            memory.modified = self.now();
+            memory.settle();
+            let mut write = self.vault.write(owner, &self.actor).await?;
+            write.media_live(&live).await?;
+            write.put_memory(&memory).await?;
+            write.commit(&self.done(owner, "memory.edit", memory.id)).await?;
+            self.vault.index_step(owner).await?;
+            Ok(memory)
+        };
+        let result = result.await;
+        self.audited_failure(Some(owner), "memory.edit", id, result).await
+    }
+
+    /// A memory by its id or the beginning of one.
+    pub(crate) async fn memory(&self, owner: OwnerId, id: &str) -> CustodyResult<MemoryRow> {
+        let ids = self.vault.memories_by_prefix(owner, &id.to_lowercase(), 2).await?;
+        let found = match ids.as_slice() {
+            [only] if id.len() >= 4 => self.vault.memory(owner, only).await?,
+            [_, _, ..] => return Err(CustodyError::Usage(format!("several memories begin with `{id}`: give more of the id"))),
+            _ => None,
+        };
+        found.ok_or_else(|| CustodyError::Usage(format!("there is no memory `{id}`: `keepsake memory list` shows them")))
+    }
+
+    /// Shows one memory.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn show_memory(&self, owner: OwnerId, id: &str) -> CustodyResult<MemoryRow> {
+        let result = self.memory(owner, id).await;
+        self.audited(Some(owner), "memory.show", id, result).await
+    }
+
+    /// A page of memories, oldest first. One audit entry a call.
+    ///
+    /// # Errors
+    /// The vault fails.
+    pub async fn list_memories(
+        &self,
+        owner: OwnerId,
+        filter: &ListFilter,
+        after: Option<Page>,
+        limit: u32,
+    ) -> CustodyResult<Vec<MemoryRow>> {
+        let result = self.vault.list(owner, filter, after, limit).await.map_err(CustodyError::from);
+        self.audited(Some(owner), "memory.list", "", result).await
+    }
+
+    /// The memories that have all words of a query, newest first. The query itself is not audited.
+    ///
+    /// # Errors
+    /// The vault fails.
+    pub async fn search_memories(&self, owner: OwnerId, query: &str, limit: u32) -> CustodyResult<SearchPage> {
+        let result = async {
+            let answer = self.vault.search(owner, query, SEARCH_MAX).await?;
+            let mut rows = Vec::new();
+            for id in &answer.ids {
+                rows.extend(self.vault.memory(owner, id).await?.filter(|row| !row.trashed));
+            }
+            rows.sort_by_key(|row| std::cmp::Reverse((row.sort_at, row.memory.id)));
+            rows.truncate(limit as usize);
+            Ok(SearchPage { rows, state: answer.state })
+        };
+        let result = result.await;
+        self.audited(Some(owner), "memory.search", "", result).await
+    }
+
+    /// What happened to a memory, newest first.
+    ///
+    /// # Errors
+    /// It never was here.
+    pub async fn memory_history(&self, owner: OwnerId, id: &str) -> CustodyResult<Vec<Change>> {
+        let result = async {
+            let id = self.memory(owner, id).await?.memory.id;
+            Ok(self.vault.history(owner, Entity::Memory, &id.to_string()).await?)
+        };
+        let result = result.await;
+        self.audited(Some(owner), "memory.history", id, result).await
+    }
+
+    /// Puts a memory into the trash.
+    ///
+    /// # Errors
+    /// It is not there, or in the trash already.
+    pub async fn delete_memory(&self, owner: OwnerId, id: &str) -> CustodyResult<MemoryId> {
+        let result = async {
+            let row = self.memory(owner, id).await?;
+            let mut write = self.vault.write(owner, &self.actor).await?;
+            write.trash_memory(&row.memory.id).await?;
+            write.commit(&self.done(owner, "memory.delete", row.memory.id)).await?;
+            self.vault.index_step(owner).await?;
+            Ok(row.memory.id)
+        };
+        let result = result.await;
+        self.audited_failure(Some(owner), "memory.delete", id, result).await
+    }
+
+    /// Takes a memory out of the trash.
+    ///
+    /// # Errors
+    /// It is not in the trash.
+    pub async fn undelete_memory(&self, owner: OwnerId, id: &str) -> CustodyResult<MemoryId> {
+        let result = async {
+            let row = self.memory(owner, id).await?;
+            let mut write = self.vault.write(owner, &self.actor).await?;
+            write.untrash_memory(&row.memory.id).await?;
+            write.commit(&self.done(owner, "memory.undelete", row.memory.id)).await?;
+            self.vault.index_step(owner).await?;
+            Ok(row.memory.id)
+        };
+        let result = result.await;
+        self.audited_failure(Some(owner), "memory.undelete", id, result).await
+    }
+}
+
+/// The digest and length of a file.
+pub(crate) fn hash_file(path: &std::path::Path) -> CustodyResult<(keepsake_record::Sha256Digest, u64)> {
+    let mut file = std::fs::File::open(path).map_err(CustodyError::io(path))?;
+    hash_reader(&mut file).map_err(CustodyError::io(path))
+}
+
+pub(crate) fn hash_reader(reader: &mut dyn std::io::Read) -> std::io::Result<(keepsake_record::Sha256Digest, u64)> {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut length = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((keepsake_record::Sha256Digest::from_bytes(hasher.finalize().into()), length)),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                length += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

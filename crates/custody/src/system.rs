@@ -1,0 +1,100 @@
+//! The system repository: what belongs to no owner, backed up so that an instance can be rebuilt.
+
+use keepsake_repository::{BackupRequest, Content, Edit, FileMeta, Id, Silent, Snapshot};
+use keepsake_vault::{CatalogueRow, Outcome};
+use serde_json::json;
+
+use crate::{
+    Custody, CustodyResult,
+    copies::{Copy, blocking},
+};
+
+/// Audit entries in one file.
+const AUDIT_SEGMENT: u32 = 4096;
+
+impl Custody {
+    /// Makes the system repository.
+    pub(crate) async fn system_repository(&self) -> CustodyResult<()> {
+        self.make_copy(None).await.map(drop)
+    }
+
+    /// Backs up configuration, owners, places of repositories, the catalogue and the audit log.
+    pub(crate) async fn backup_system(&self) -> CustodyResult<()> {
+        let files = self.system_files().await?;
+        let Copy { repository, row } = self.make_copy(None).await?;
+        let time = self.now().to_string();
+        let snapshot = Snapshot {
+            time,
+            parent: None,
+            tree: Id::of(b""),
+            paths: vec!["/keepsake-system".into()],
+            hostname: "keepsake".into(),
+            username: "keepsake".into(),
+            uid: 0,
+            gid: 0,
+            excludes: Vec::new(),
+            tags: vec!["keepsake-system".into(), format!("instance={}", self.instance())],
+            original: None,
+            program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
+            summary: None,
+        };
+        let outcome = blocking(move || {
+            repository.load_index()?;
+            let meta = FileMeta { time: "2000-01-01T00:00:00Z".into() };
+            let edits = files.into_iter().map(move |(path, text)| Ok(Edit::file(&path, &meta, Content::Spans(vec![text.into_bytes()]))));
+            Ok(repository.backup(BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), snapshot }, &Silent)?)
+        })
+        .await?;
+        let catalogue = CatalogueRow {
+            destination: row.destination,
+            snapshot: outcome.snapshot.to_string(),
+            tree: outcome.tree.to_string(),
+            data_tree: String::new(),
+            kind: "system".into(),
+            parent: None,
+            lineage: String::new(),
+            seq: 0,
+            mark: String::new(),
+            layout: crate::LAYOUT_VERSION,
+            at: self.now().micros(),
+        };
+        let entry = self.entry(None, "backup.system", &catalogue.snapshot, Outcome::Complete, json!({}));
+        Ok(self.vault.record_snapshot(None, &catalogue, &[], &entry).await?)
+    }
+
+    /// The files of the system bundle, in the order of their paths.
+    async fn system_files(&self) -> CustodyResult<Vec<(String, String)>> {
+        let mut files = Vec::new();
+        let mut after = String::new();
+        for number in 0.. {
+            let rows = self.vault.audit_after(&after, AUDIT_SEGMENT).await?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.id);
+            files.push((format!("system/audit/{number:08}.ndjson"), lines(&rows)));
+        }
+        let owners = self.owners().await?;
+        let mut catalogue = Vec::new();
+        let mut repositories = Vec::new();
+        for owner in owners.iter().map(|o| Some(o.id)).chain([None]) {
+            let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
+            catalogue.extend(self.vault.catalogue(owner).await?.into_iter().map(|row| json!({ "owner": name, "row": row })));
+            let rows = self.vault.repositories(owner).await?.into_iter();
+            repositories.extend(rows.map(|r| json!({ "owner": name, "destination": r.destination, "repository": r.repository, "generation": r.generation, "prefix": r.prefix })));
+        }
+        files.push(("system/catalogue.ndjson".into(), lines(&catalogue)));
+        let destinations = self.vault.destinations().await?;
+        files.push((
+            "system/destinations.ndjson".into(),
+            lines(&destinations.iter().map(|d| json!({ "name": d.name, "url": d.url })).collect::<Vec<_>>()),
+        ));
+        let config = std::fs::read_to_string(self.home.join("keepsake.toml")).unwrap_or_default();
+        files.push(("system/keepsake.toml".into(), config));
+        files.push(("system/owners.ndjson".into(), lines(&owners)));
+        files.push(("system/repositories.ndjson".into(), lines(&repositories)));
+        Ok(files)
+    }
+}
+
+fn lines<T: serde::Serialize>(rows: &[T]) -> String {
+    rows.iter().map(|row| String::from_utf8(keepsake_record::canonical_line(row)).expect("JSON is UTF-8") + "\n").collect()
+}

@@ -1,0 +1,96 @@
+//! Verifying a repository, and telling which memories damage reaches.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use keepsake_record::OwnerId;
+use keepsake_repository::{CheckOptions, Id, Monitor};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{Custody, CustodyResult, Source, copies::blocking};
+
+/// What a verification found.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifyReport {
+    /// What is damaged, one sentence each.
+    pub damage: Vec<String>,
+    /// Paths that cannot be brought back whole, each with the snapshots that hold it.
+    pub affected: BTreeMap<String, Vec<String>>,
+    /// Recorded snapshots that are no longer in the repository.
+    pub missing_snapshots: Vec<String>,
+    /// Packs that no index names; the next prune removes them.
+    pub orphans: u64,
+    /// Snapshots checked.
+    pub snapshots: u64,
+    /// Packs present.
+    pub packs: u64,
+    /// Packs read.
+    pub packs_read: u64,
+    /// Bytes read from packs.
+    pub bytes_read: u64,
+}
+
+impl VerifyReport {
+    /// Whether everything is as it should be.
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty() && self.missing_snapshots.is_empty()
+    }
+}
+
+impl Custody {
+    /// Verifies an owner's repository, and that every recorded snapshot is there.
+    ///
+    /// # Errors
+    /// There is no repository, it is locked, or it cannot be listed. Damage is in the report.
+    pub async fn verify(
+        &self,
+        owner: OwnerId,
+        from: &Source,
+        options: CheckOptions,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<VerifyReport> {
+        let result = self.run_verify(owner, from, options, monitor).await;
+        let result = match result {
+            Ok(report) if !report.is_sound() => {
+                let detail = json!({ "damage": report.damage.len(), "missing_snapshots": report.missing_snapshots });
+                self.vault.audit(&self.entry(Some(owner), "verify", "", keepsake_vault::Outcome::Failed, detail)).await?;
+                return Ok(report);
+            }
+            other => other,
+        };
+        self.audited(Some(owner), "verify", "", result).await
+    }
+
+    async fn run_verify(
+        &self,
+        owner: OwnerId,
+        from: &Source,
+        options: CheckOptions,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<VerifyReport> {
+        let repository = self.source(owner, from).await?;
+        let destination = self.default_destination().await?.name;
+        let recorded = match from {
+            Source::Home => self.vault.catalogue(Some(owner)).await?,
+            Source::Elsewhere { .. } => Vec::new(),
+        };
+        blocking(move || {
+            let report = repository.check(&options, &*monitor)?;
+            let there: Vec<Id> = repository.snapshots()?.0.into_iter().map(|(id, _)| id).collect();
+            let gone = |id: &String| id.parse::<Id>().is_ok_and(|id| !there.contains(&id));
+            let missing_snapshots =
+                recorded.into_iter().filter(|r| r.destination == destination).map(|r| r.snapshot).filter(gone).collect();
+            Ok(VerifyReport {
+                damage: report.damage.into_iter().map(|d| d.message).collect(),
+                affected: report.affected.into_iter().map(|(path, ids)| (path, ids.iter().map(Id::to_string).collect())).collect(),
+                missing_snapshots,
+                orphans: report.orphans.len() as u64,
+                snapshots: report.snapshots,
+                packs: report.packs,
+                packs_read: report.packs_read,
+                bytes_read: report.bytes_read,
+            })
+        })
+        .await
+    }
+}

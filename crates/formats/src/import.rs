@@ -1,0 +1,164 @@
+//! Importers: from the files of other programs to drafts of memories.
+
+mod csv_file;
+mod day_one;
+mod draft;
+mod exif;
+mod front_matter;
+mod input;
+mod markdown;
+mod media_type;
+mod ndjson;
+mod photos;
+mod quicktime;
+mod xmp;
+
+pub use draft::{CollectionDraft, Draft, DraftFile, Problem};
+pub use front_matter::FieldMap;
+pub use input::{Input, InputFile};
+pub use media_type::media_type;
+
+use keepsake_record::{Timestamp, Zone};
+
+/// What an import reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Our own bundle; read by the caller, since it needs no drafts.
+    Bundle,
+    /// Day One's JSON export.
+    DayOne,
+    /// A folder of Markdown with front matter.
+    Markdown,
+    /// A folder of photos, audio and video.
+    Media,
+    /// One JSON object a line, with a field map.
+    Ndjson,
+    /// A table with a header line, with a field map.
+    Csv,
+}
+
+impl Format {
+    /// Every format with its name on the command line.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("bundle", Self::Bundle),
+        ("dayone", Self::DayOne),
+        ("markdown", Self::Markdown),
+        ("media", Self::Media),
+        ("ndjson", Self::Ndjson),
+        ("csv", Self::Csv),
+    ];
+
+    /// The format of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(word, _)| *word == name).map(|(_, format)| *format)
+    }
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// How to read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// The instant of the import: the age of items that say nothing of theirs.
+    pub now: Timestamp,
+    /// The zone of times that name none.
+    pub zone: Option<Zone>,
+    /// Which fields mean what, for NDJSON and CSV.
+    pub map: FieldMap,
+    /// Which account or folder it is, when several are imported with the same ids.
+    pub account: String,
+}
+
+/// Why an input cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// What is there is not what it should be.
+    #[error("{origin}: {problem}")]
+    Malformed {
+        /// File, and line where there is one.
+        origin: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The taker of the drafts has enough.
+    #[error("stopped as asked")]
+    Stopped,
+}
+
+impl ReadError {
+    pub(crate) fn malformed(origin: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Malformed { origin: origin.into(), problem: problem.into() }
+    }
+}
+
+/// Takes drafts and problems as they are read.
+pub trait Sink {
+    /// One item.
+    ///
+    /// # Errors
+    /// [`ReadError::Stopped`] ends the reading.
+    fn draft(&mut self, draft: Draft) -> Result<(), ReadError>;
+    /// Something that was left out, or is not as it should be.
+    fn problem(&mut self, problem: Problem);
+    /// A file that is no memory and belongs to none, with what it is.
+    fn passed_over(&mut self, path: &str, what: &str);
+}
+
+/// Finds out what an input is.
+///
+/// # Errors
+/// It is none of the formats; the message says which there are.
+pub fn detect(input: &Input) -> Result<Format, ReadError> {
+    let files = input.files()?;
+    let named = |name: &str| files.iter().any(|f| f.path == name || f.path.ends_with(&format!("/{name}")));
+    let ending = |endings: &[&str]| files.iter().filter(|f| endings.contains(&f.ending().as_str())).count();
+    if named("keepsake.json") {
+        return Ok(Format::Bundle);
+    }
+    if files.iter().any(|f| f.ending() == "json" && f.depth() == 0) && input.peek_has("\"entries\"", &["json"])? {
+        return Ok(Format::DayOne);
+    }
+    if input.is_single_file() {
+        match files.first().map(InputFile::ending).as_deref() {
+            Some("ndjson" | "jsonl") => return Ok(Format::Ndjson),
+            Some("csv" | "tsv") => return Ok(Format::Csv),
+            Some("md" | "markdown") => return Ok(Format::Markdown),
+            _ => {}
+        }
+    }
+    let (notes, media) = (ending(&["md", "markdown"]), files.iter().filter(|f| media_type::is_media(&f.path)).count());
+    if notes > 0 && notes * 4 >= media {
+        return Ok(Format::Markdown);
+    }
+    if media > 0 {
+        return Ok(Format::Media);
+    }
+    let names = Format::ALL.map(|(name, _)| name).join(", ");
+    Err(ReadError::malformed(input.describe(), format!("is in no format that Keepsake knows: name it with --format ({names})")))
+}
+
+/// Reads an input in a format other than [`Format::Bundle`].
+///
+/// # Errors
+/// The input as a whole cannot be read. What is wrong with single items goes to the sink.
+pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
+    match format {
+        Format::DayOne => day_one::read(input, options, sink),
+        Format::Markdown => markdown::read(input, options, sink),
+        Format::Media => photos::read(input, options, sink),
+        Format::Ndjson => ndjson::read(input, options, sink),
+        Format::Csv => csv_file::read(input, options, sink),
+        Format::Bundle => Err(ReadError::malformed(input.describe(), "a bundle is restored, not read item by item")),
+    }
+}

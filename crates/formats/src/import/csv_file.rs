@@ -1,0 +1,49 @@
+//! A table with a header line, with a field map.
+
+use keepsake_record::Sha256Digest;
+use serde_json::{Map, Value};
+
+use super::{Input, Problem, ReadError, ReadOptions, Sink, ndjson};
+
+pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
+    for file in input.files()? {
+        let delimiter = match file.ending().as_str() {
+            "tsv" => b'\t',
+            "csv" => b',',
+            _ if input.is_single_file() => b',',
+            _ => {
+                sink.passed_over(&file.path, "no .csv or .tsv file");
+                continue;
+            }
+        };
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(false).from_reader(input.open_file(&file.path)?);
+        let headers =
+            reader.headers().map_err(|e| ReadError::malformed(&file.path, format!("the header line cannot be read: {e}")))?.clone();
+        let names: Vec<String> = headers.iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
+        for row in reader.records() {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    let line = error.position().map_or(0, csv::Position::line);
+                    sink.problem(Problem::new(
+                        format!("{}:{line}", file.path),
+                        format!("the row cannot be read and was left out: {error}"),
+                    ));
+                    continue;
+                }
+            };
+            let origin = format!("{}:{}", file.path, row.position().map_or(0, csv::Position::line));
+            let mut text = Vec::new();
+            let mut fields = Map::new();
+            for (name, cell) in names.iter().zip(&row) {
+                text.extend_from_slice(&(cell.len() as u64).to_le_bytes());
+                text.extend_from_slice(cell.as_bytes());
+                if !cell.is_empty() {
+                    fields.insert(name.clone(), Value::String(cell.to_owned()));
+                }
+            }
+            ndjson::object("csv", fields, Sha256Digest::of(&text), &origin, options, sink)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What an importer makes of one item.
+
+use keepsake_record::{Memory, MemoryId, Place, Sha256Digest, Source};
+
+use super::ReadOptions;
+
+/// A collection that an item says it is in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CollectionDraft {
+    /// Its name.
+    pub name: String,
+    /// What the source calls it.
+    pub kind: &'static str,
+}
+
+/// A file that belongs to an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftFile {
+    /// The key of the attachment that it is.
+    pub key: String,
+    /// Where it is in the input.
+    pub path: String,
+}
+
+/// One item: a memory whose id, people and collections the taker fills in, and whose files it stores.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// File, and line or number where there are several in one, for people.
+    pub origin: String,
+    /// The memory, under a nil id.
+    pub memory: Memory,
+    /// The files of its attachments that are in the input.
+    pub files: Vec<DraftFile>,
+    /// The collections it is in.
+    pub collections: Vec<CollectionDraft>,
+    /// The names of the people in it.
+    pub people: Vec<String>,
+    /// The place it is tied to, under a nil id.
+    pub place: Option<Place>,
+}
+
+impl Draft {
+    /// An empty draft with its source identity.
+    pub fn new(importer: &str, id: impl Into<String>, origin: impl Into<String>, digest: Sha256Digest, options: &ReadOptions) -> Self {
+        let mut memory = Memory::new(MemoryId::from_bytes([0; 16]), options.now);
+        memory.source = Some(Source { account: options.account.clone(), digest: Some(digest), id: id.into(), importer: importer.into() });
+        Self { origin: origin.into(), memory, files: Vec::new(), collections: Vec::new(), people: Vec::new(), place: None }
+    }
+}
+
+/// Something that was left out, or is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// File, and line where there is one.
+    pub origin: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl Problem {
+    pub(crate) fn new(origin: impl Into<String>, reason: impl ToString) -> Self {
+        Self { origin: origin.into(), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,214 @@
+//! Where an import reads from: one file, a folder, or a ZIP archive. Paths in it are relative, with `/`.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use super::ReadError;
+
+/// The most entries of an archive, and the longest entry: beyond is an attack or an accident.
+const ENTRIES_MAX: usize = 2_000_000;
+/// The most that is read of one file into memory.
+const WHOLE_MAX_BYTES: u64 = 1 << 30;
+
+/// A file of an input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InputFile {
+    /// Its relative path.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl InputFile {
+    /// The lower-case ending, without the dot.
+    pub fn ending(&self) -> String {
+        self.name().rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default()
+    }
+
+    /// The name without folders.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// How many folders it is in.
+    pub fn depth(&self) -> usize {
+        self.path.matches('/').count()
+    }
+}
+
+type Archive = zip::ZipArchive<io::BufReader<fs::File>>;
+
+/// An input.
+#[derive(Clone)]
+pub enum Input {
+    /// One file that is no archive.
+    File(PathBuf),
+    /// A folder.
+    Folder(PathBuf),
+    /// A ZIP archive.
+    Zip(PathBuf, Arc<Mutex<Archive>>),
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+impl Input {
+    /// Opens a path.
+    ///
+    /// # Errors
+    /// It is not there, or a ZIP archive that cannot be read.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let io = |source| ReadError::Io { path: path.display().to_string(), source };
+        let meta = fs::metadata(path).map_err(io)?;
+        if meta.is_dir() {
+            return Ok(Self::Folder(path.into()));
+        }
+        let mut magic = [0; 4];
+        let mut file = fs::File::open(path).map_err(io)?;
+        let is_zip = file.read(&mut magic).map_err(io)? == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06");
+        if !is_zip {
+            return Ok(Self::File(path.into()));
+        }
+        let file = fs::File::open(path).map_err(io)?;
+        let archive = zip::ZipArchive::new(io::BufReader::new(file))
+            .map_err(|e| ReadError::malformed(path.display().to_string(), format!("the archive cannot be read: {e}")))?;
+        if archive.len() > ENTRIES_MAX {
+            return Err(ReadError::malformed(path.display().to_string(), "the archive has more than two million entries"));
+        }
+        Ok(Self::Zip(path.into(), Arc::new(Mutex::new(archive))))
+    }
+
+    /// Where it is, for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) => path.display().to_string(),
+        }
+    }
+
+    /// Whether it is one file, not a set of files.
+    pub fn is_single_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// All files, in the order of their paths.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn files(&self) -> Result<Vec<InputFile>, ReadError> {
+        let mut files = match self {
+            Self::File(path) => {
+                let meta = fs::metadata(path).map_err(|source| self.io("", source))?;
+                vec![InputFile { path: file_name(path), bytes: meta.len() }]
+            }
+            Self::Folder(root) => {
+                let mut files = Vec::new();
+                self.walk(root, "", &mut files)?;
+                files
+            }
+            Self::Zip(_, archive) => {
+                let mut archive = archive.lock().expect("no holder panics");
+                let mut files = Vec::new();
+                for i in 0..archive.len() {
+                    let entry = archive.by_index_raw(i).map_err(|e| ReadError::malformed(self.describe(), e.to_string()))?;
+                    let name = entry.name().map_err(|e| ReadError::malformed(self.describe(), e.to_string()))?;
+                    if entry.is_file() && safe(&name) {
+                        files.push(InputFile { path: name.into_owned(), bytes: entry.size() });
+                    }
+                }
+                files
+            }
+        };
+        files.sort();
+        Ok(files)
+    }
+
+    fn walk(&self, folder: &Path, prefix: &str, files: &mut Vec<InputFile>) -> Result<(), ReadError> {
+        let io = |source| ReadError::Io { path: folder.display().to_string(), source };
+        for entry in fs::read_dir(folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            // Links could lead anywhere, in circles too; what they point at is imported from where it is.
+            let kind = entry.file_type().map_err(io)?;
+            if kind.is_dir() {
+                self.walk(&entry.path(), &path, files)?;
+            } else if kind.is_file() {
+                files.push(InputFile { path, bytes: entry.metadata().map_err(io)?.len() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a file of the input.
+    ///
+    /// # Errors
+    /// It is not there or cannot be read.
+    pub fn open_file(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
+        match self {
+            Self::File(file) => Ok(Box::new(fs::File::open(file).map_err(|source| self.io("", source))?)),
+            Self::Folder(root) => Ok(Box::new(fs::File::open(root.join(path)).map_err(|source| self.io(path, source))?)),
+            Self::Zip(..) => Ok(Box::new(io::Cursor::new(self.whole(path)?))),
+        }
+    }
+
+    /// Reads a file of the input whole.
+    ///
+    /// # Errors
+    /// It is not there, cannot be read, or is longer than 1 GiB.
+    pub fn whole(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::new();
+        let read = match self {
+            Self::Zip(_, archive) => {
+                let mut archive = archive.lock().expect("no holder panics");
+                let entry =
+                    archive.by_name(path).map_err(|e| ReadError::malformed(format!("{}: {path}", self.describe()), e.to_string()))?;
+                entry.take(WHOLE_MAX_BYTES + 1).read_to_end(&mut bytes)
+            }
+            _ => self.open_file(path)?.take(WHOLE_MAX_BYTES + 1).read_to_end(&mut bytes),
+        };
+        read.map_err(|source| self.io(path, source))?;
+        if bytes.len() as u64 > WHOLE_MAX_BYTES { Err(ReadError::malformed(path, "is longer than 1 GiB")) } else { Ok(bytes) }
+    }
+
+    /// The file on disk, where it is one.
+    pub fn on_disk(&self, path: &str) -> Option<PathBuf> {
+        match self {
+            Self::File(file) => Some(file.clone()),
+            Self::Folder(root) => Some(root.join(path)),
+            Self::Zip(..) => None,
+        }
+    }
+
+    /// Whether a file of the top folder with one of the endings has a text near its beginning.
+    pub(crate) fn peek_has(&self, text: &str, endings: &[&str]) -> Result<bool, ReadError> {
+        for file in self.files()?.iter().filter(|f| f.depth() == 0 && endings.contains(&f.ending().as_str())) {
+            let mut head = Vec::new();
+            self.open_file(&file.path)?.take(4096).read_to_end(&mut head).map_err(|source| self.io(&file.path, source))?;
+            if String::from_utf8_lossy(&head).contains(text) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn io(&self, path: &str, source: io::Error) -> ReadError {
+        let path = if path.is_empty() { self.describe() } else { format!("{}/{path}", self.describe()) };
+        ReadError::Io { path, source }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// A path that stays in its folder.
+fn safe(path: &str) -> bool {
+    !path.starts_with('/') && !path.contains(['\\', '\0']) && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}

@@ -1,0 +1,147 @@
+//! A folder of photos, audio and video: each a memory, with what its makers wrote into it.
+//!
+//! Files that belong together become one memory: the film of a live photo, the raw file of a JPEG, an `.xmp` beside it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufReader, Cursor},
+};
+
+use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance, Sha256Digest};
+
+use super::{Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink, exif, media_type, quicktime, xmp};
+
+pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
+    let files = input.files()?;
+    let mut groups: BTreeMap<String, Vec<&InputFile>> = BTreeMap::new();
+    for file in files.iter().filter(|f| media_type::is_media(&f.path)) {
+        groups.entry(stem(&file.path).to_lowercase()).or_default().push(file);
+    }
+    let sidecars: BTreeMap<String, &InputFile> =
+        files.iter().filter(|f| f.ending() == "xmp").map(|f| (stem(&f.path).to_lowercase(), f)).collect();
+    let mut used = BTreeSet::new();
+    for group in groups.values() {
+        for (main, companions) in pair(group) {
+            let sidecar = sidecars.get(&main.path.to_lowercase()).or_else(|| sidecars.get(&stem(&main.path).to_lowercase()));
+            used.extend(sidecar.map(|s| s.path.clone()));
+            memory(input, main, &companions, sidecar.copied(), options, sink)?;
+        }
+    }
+    for file in &files {
+        if !media_type::is_media(&file.path) && !used.contains(&file.path) {
+            sink.passed_over(&file.path, "no photo, film or recording");
+        }
+    }
+    Ok(())
+}
+
+fn stem(path: &str) -> &str {
+    path.rsplit_once('.').filter(|(_, ending)| !ending.contains('/')).map_or(path, |(stem, _)| stem)
+}
+
+type Companion<'a> = (&'a InputFile, AttachmentRole);
+
+/// Tells which files of one stem are memories, and which belong to them.
+fn pair<'a>(group: &[&'a InputFile]) -> Vec<(&'a InputFile, Vec<Companion<'a>>)> {
+    let still = |f: &InputFile| ["jpg", "jpeg", "heic", "heif"].contains(&f.ending().as_str());
+    let film = |f: &InputFile| ["mov", "mp4"].contains(&f.ending().as_str());
+    let stills: Vec<_> = group.iter().filter(|f| still(f)).collect();
+    let [main] = stills[..] else { return group.iter().map(|f| (*f, Vec::new())).collect() };
+    let films = group.iter().filter(|f| film(f)).count();
+    let mut companions = Vec::new();
+    let mut memories = Vec::new();
+    for file in group.iter().filter(|f| *f != main) {
+        if media_type::is_raw(&file.path) {
+            companions.push((*file, AttachmentRole::Raw));
+        } else if film(file) && films == 1 {
+            companions.push((*file, AttachmentRole::LiveVideo));
+        } else {
+            memories.push((*file, Vec::new()));
+        }
+    }
+    memories.insert(0, (*main, companions));
+    memories
+}
+
+fn memory(
+    input: &Input,
+    main: &InputFile,
+    companions: &[Companion<'_>],
+    sidecar: Option<&InputFile>,
+    options: &ReadOptions,
+    sink: &mut dyn Sink,
+) -> Result<(), ReadError> {
+    // The bytes themselves are hashed by the taker, who adds their digests to this one.
+    let mut draft = Draft::new("media", &main.path, &main.path, Sha256Digest::of(main.path.as_bytes()), options);
+    draft.memory.kind = media_type::kind(&main.path);
+    let mut problems = vec![attach(input, main, "original", AttachmentRole::Original, options, &mut draft)];
+    for (file, role) in companions {
+        let key = if *role == AttachmentRole::Raw { "raw" } else { "film" };
+        problems.push(attach(input, file, key, *role, options, &mut draft));
+    }
+    if let Some(sidecar) = sidecar {
+        let read = input.whole(&sidecar.path).map_err(|e| e.to_string()).map(|bytes| xmp::apply(&bytes, options.zone.as_ref(), &mut draft));
+        problems.push(read.unwrap_or_else(Some).map(|reason| Problem::new(&sidecar.path, reason)));
+        push(sidecar, "sidecar", AttachmentRole::Sidecar, &mut draft);
+    }
+    let first = &draft.memory.attachments[0];
+    let (captured, position, caption) = (first.captured.clone(), first.position, first.caption.clone());
+    if let Some(when) = captured {
+        if let Some(at) = when.instant {
+            (draft.memory.created, draft.memory.modified) = (at, at);
+        }
+        draft.memory.when = when;
+        draft.memory.provenance.insert("when".into(), Provenance::Observed);
+    }
+    if position.is_some() {
+        draft.memory.position = position;
+        draft.memory.provenance.insert("position".into(), Provenance::Observed);
+    }
+    if draft.memory.title.is_none() && caption.is_none() {
+        draft.memory.title = Some(stem(main.name()).chars().take(1000).collect());
+    }
+    problems.into_iter().flatten().for_each(|problem| sink.problem(problem));
+    sink.draft(draft)
+}
+
+fn push<'d>(file: &InputFile, key: &str, role: AttachmentRole, draft: &'d mut Draft) -> &'d mut Attachment {
+    let mut attachment = Attachment::new(key, file.name().replace('\\', "-"), media_type(&file.path));
+    attachment.role = role;
+    attachment.of = (role != AttachmentRole::Original).then(|| "original".to_owned());
+    draft.files.push(DraftFile { key: key.into(), path: file.path.clone() });
+    draft.memory.attachments.push(attachment);
+    draft.memory.attachments.last_mut().expect("it was pushed just now")
+}
+
+fn attach(input: &Input, file: &InputFile, key: &str, role: AttachmentRole, options: &ReadOptions, draft: &mut Draft) -> Option<Problem> {
+    let attachment = push(file, key, role, draft);
+    let kind = media_type::kind(&file.path);
+    let exif_may_be = kind == Kind::Photo && !["gif", "bmp", "svg", "jxl"].contains(&file.ending().as_str());
+    let boxes_may_be = ["mp4", "m4v", "mov", "qt", "m4a", "3gp"].contains(&file.ending().as_str());
+    let reason = if !exif_may_be && !boxes_may_be {
+        None
+    } else if file.bytes == 0 {
+        Some("the file is empty".to_owned())
+    } else {
+        match seekable(input, file) {
+            Ok(mut reader) if exif_may_be => exif::read(&mut reader, options.zone.as_ref(), attachment),
+            Ok(mut reader) => quicktime::read(&mut reader, options.zone.as_ref(), attachment),
+            Err(error) => Some(error.to_string()),
+        }
+    };
+    attachment.problem.clone_from(&reason);
+    reason.map(|reason| Problem::new(&file.path, format!("{reason}; the file itself is kept as it is")))
+}
+
+trait BufSeek: std::io::BufRead + std::io::Seek {}
+impl<T: std::io::BufRead + std::io::Seek> BufSeek for T {}
+
+fn seekable(input: &Input, file: &InputFile) -> Result<Box<dyn BufSeek>, ReadError> {
+    match input.on_disk(&file.path) {
+        Some(path) => {
+            Ok(Box::new(BufReader::new(fs::File::open(path).map_err(|source| ReadError::Io { path: file.path.clone(), source })?)))
+        }
+        None => Ok(Box::new(Cursor::new(input.whole(&file.path)?))),
+    }
+}

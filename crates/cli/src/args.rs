@@ -1,0 +1,417 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Keeps people's memories safe for life.
+///
+/// Journal entries, notes, photos, audio and video: taken in from other programs, backed up encrypted and deduplicated,
+/// verified, brought back, and handed out in formats that outlive any program.
+#[derive(Parser)]
+#[command(name = "keepsake", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(ClapArgs, Clone)]
+pub struct Global {
+    /// The folder of this installation [default: the platform's data folder]
+    #[arg(long, global = true, env = "KEEPSAKE_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Whose memories; needed only when there are several owners
+    #[arg(long, global = true, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// One JSON object a line on stdout, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Ask nothing, go ahead
+    #[arg(long, short = 'y', global = true)]
+    pub yes: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Name each problem as it is met
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a home: vault, keys, recovery kit, system repository
+    Init(Init),
+    /// See everything work in a minute, with made-up memories
+    Demo(Demo),
+    /// Look whether all is well, and what to do if not
+    Doctor,
+    /// Settings and where each comes from
+    #[command(subcommand)]
+    Config(Config),
+    /// Whose memories are kept here
+    #[command(subcommand)]
+    Owner(Owner),
+    /// Write, find, change and remove memories
+    #[command(subcommand)]
+    Memory(Memory),
+    /// Albums, notebooks, journals
+    #[command(subcommand)]
+    Collection(Collection),
+    /// Take in what other programs exported, or a bundle
+    Import(Import),
+    /// Hand everything out in a format that outlives any program
+    Export(Export),
+    /// Back up the vault, or any folder
+    Backup(Backup),
+    /// Look at snapshots
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// Check that backups can be trusted
+    Verify(Verify),
+    /// Bring back a snapshot, to a folder or into the vault
+    Restore(Restore),
+    /// The backup repository
+    #[command(subcommand)]
+    Repository(Repository),
+    /// Passwords and the recovery kit
+    #[command(subcommand)]
+    Key(Key),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for every command into a folder
+    Man {
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(ClapArgs)]
+pub struct Init {
+    /// The name of the first owner
+    #[arg(long, value_name = "NAME", default_value = "me")]
+    pub name: String,
+}
+
+#[derive(ClapArgs)]
+pub struct Demo {
+    /// Where to make the homes of the demonstration [default: a new folder in the temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub at: Option<PathBuf>,
+    /// How many memories to make up
+    #[arg(long, default_value_t = 1000)]
+    pub memories: u32,
+}
+
+#[derive(Subcommand)]
+pub enum Config {
+    /// Every setting with its value and origin
+    Show,
+    /// Whether the settings can be read
+    Check,
+}
+
+#[derive(Subcommand)]
+pub enum Owner {
+    /// Add an owner, with a journal and a repository of their own
+    Add {
+        /// Their name
+        name: String,
+    },
+    /// All owners
+    List,
+}
+
+#[derive(Subcommand)]
+pub enum Memory {
+    /// Write a memory
+    Add {
+        /// Its words; `-` reads them from standard input
+        #[arg(long)]
+        text: Option<String>,
+        /// Its title
+        #[arg(long)]
+        title: Option<String>,
+        /// When it happened: 2024-03-17, 2024-03-17T10:00, an instant with Z, or EDTF such as 1978-06~
+        #[arg(long)]
+        date: Option<String>,
+        /// The zone of the date, such as Europe/Lisbon
+        #[arg(long)]
+        zone: Option<String>,
+        /// A tag; may be repeated
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// A file to keep with it; may be repeated
+        #[arg(long, value_name = "FILE")]
+        attach: Vec<PathBuf>,
+        /// The collection to put it into
+        #[arg(long, value_name = "NAME")]
+        collection: Option<String>,
+    },
+    /// Change a memory; the old version stays in its history
+    Edit {
+        /// Its id, or the beginning of it
+        id: String,
+        /// New words
+        #[arg(long)]
+        text: Option<String>,
+        /// New title; empty removes it
+        #[arg(long)]
+        title: Option<String>,
+        /// New date
+        #[arg(long)]
+        date: Option<String>,
+        /// A tag to add; may be repeated
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// A tag to remove; may be repeated
+        #[arg(long = "untag", value_name = "TAG")]
+        untag: Vec<String>,
+        /// A file to keep with it; may be repeated
+        #[arg(long, value_name = "FILE")]
+        attach: Vec<PathBuf>,
+    },
+    /// Show one memory whole
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// List memories, oldest first
+    List {
+        /// Only those in the trash
+        #[arg(long)]
+        trash: bool,
+        /// Only from this day on
+        #[arg(long, value_name = "DAY")]
+        from: Option<String>,
+        /// Only to this day
+        #[arg(long, value_name = "DAY")]
+        to: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+    },
+    /// Find memories that have all of these words
+    Search {
+        /// The words
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
+    /// What happened to a memory
+    History {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Put a memory into the trash
+    Delete {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Take a memory out of the trash
+    Undelete {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Collection {
+    /// Make a collection
+    Add {
+        /// Its name
+        name: String,
+    },
+    /// All collections
+    List,
+    /// Put a memory into a collection
+    Put {
+        /// The collection's name or id
+        collection: String,
+        /// The memory's id, or the beginning of it
+        memory: String,
+    },
+    /// Take a memory out of a collection
+    Take {
+        /// The collection's name or id
+        collection: String,
+        /// The memory's id, or the beginning of it
+        memory: String,
+    },
+}
+
+#[derive(ClapArgs)]
+pub struct Import {
+    /// A file, folder or ZIP archive
+    pub path: PathBuf,
+    /// auto, bundle, dayone, markdown, media, ndjson or csv
+    #[arg(long, default_value = "auto")]
+    pub format: String,
+    /// Which fields mean what, for ndjson and csv: id=ID,date=DATE,text=TEXT,title=…,tags=…,collection=…
+    #[arg(long, default_value = "", value_name = "MAP")]
+    pub map: String,
+    /// The zone of times that name none, such as Europe/Lisbon
+    #[arg(long)]
+    pub zone: Option<String>,
+    /// Tells apart several sources of the same program
+    #[arg(long, default_value = "", value_name = "NAME")]
+    pub account: String,
+    /// Leave memories whose source changed as they are
+    #[arg(long)]
+    pub keep_existing: bool,
+    /// Bring back what was deleted here
+    #[arg(long)]
+    pub bring_back: bool,
+    /// Only tell what would happen
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Export {
+    /// The format
+    #[arg(long, default_value = "json", value_parser = ["json"])]
+    pub format: String,
+    /// What to make: a folder, NAME.zip or NAME.tar.gz
+    #[arg(long, value_name = "PATH")]
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Kind {
+    /// What changed since the last snapshot
+    Incremental,
+    /// Read and hash everything again
+    Full,
+    /// What changed since the last full snapshot
+    Differential,
+}
+
+#[derive(ClapArgs)]
+pub struct Backup {
+    /// Which backup
+    #[arg(long, value_enum, default_value_t = Kind::Incremental)]
+    pub kind: Kind,
+    /// Back up this folder instead of the vault
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// Another repository than the home's own.
+#[derive(ClapArgs, Clone)]
+pub struct From {
+    /// A repository elsewhere: another home's, or one that restic made. Its password comes from
+    /// --password-file or KEEPSAKE_REPOSITORY_PASSWORD
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<PathBuf>,
+    /// The file with that repository's password
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum Snapshot {
+    /// All snapshots
+    List {
+        #[command(flatten)]
+        from: From,
+    },
+    /// One snapshot
+    Show {
+        /// Its id or the beginning of it, or `latest`
+        #[arg(default_value = "latest")]
+        snapshot: String,
+        #[command(flatten)]
+        from: From,
+    },
+    /// The files in a snapshot
+    Ls {
+        /// Its id or the beginning of it, or `latest`
+        #[arg(default_value = "latest")]
+        snapshot: String,
+        /// Only at and below this path
+        #[arg(default_value = "")]
+        path: String,
+        #[command(flatten)]
+        from: From,
+    },
+    /// What differs between two snapshots
+    Diff {
+        /// The earlier one
+        a: String,
+        /// The later one
+        #[arg(default_value = "latest")]
+        b: String,
+        #[command(flatten)]
+        from: From,
+    },
+}
+
+#[derive(ClapArgs)]
+pub struct Verify {
+    /// Read the packs too: all, or a share such as 10% or 1/12
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%", require_equals = true)]
+    pub read_data: Option<String>,
+    #[command(flatten)]
+    pub from: From,
+}
+
+#[derive(ClapArgs)]
+pub struct Restore {
+    /// The snapshot: its id or the beginning of it, or `latest`
+    #[arg(default_value = "latest")]
+    pub snapshot: String,
+    /// Write it into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "into_vault", required_unless_present = "into_vault")]
+    pub to: Option<PathBuf>,
+    /// Bring its memories back into the vault
+    #[arg(long)]
+    pub into_vault: bool,
+    /// Only what is at or below this path; may be repeated
+    #[arg(long, value_name = "PATH", conflicts_with = "into_vault")]
+    pub path: Vec<String>,
+    /// Replace files that are there
+    #[arg(long, conflicts_with = "into_vault")]
+    pub overwrite: bool,
+    /// Where a memory is in the vault in another version, take the snapshot's
+    #[arg(long, requires = "into_vault")]
+    pub replace: bool,
+    /// Only tell what would happen
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub from: From,
+}
+
+#[derive(Subcommand)]
+pub enum Repository {
+    /// Where it is and how stock restic reaches it
+    Show {
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Key {
+    /// Show the repository's password, for use with stock restic; audited
+    Reveal {
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
+    /// About the recovery kit, or use one
+    Kit {
+        /// Open the recovery file at this place with the words of a kit (asked for, or in KEEPSAKE_KIT_FILE) and show the password
+        #[arg(long, value_name = "PLACE")]
+        open: Option<PathBuf>,
+    },
+}

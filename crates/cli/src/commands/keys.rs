@@ -1,0 +1,89 @@
+//! `repository` and `key`.
+
+use std::io::{IsTerminal, Read};
+
+use keepsake_custody::{Custody, CustodyError, CustodyResult, RecoveryKit};
+use keepsake_record::OwnerId;
+use serde_json::{json, to_value};
+
+use crate::{args, commands::Context, exit::COMPLETE, output};
+
+async fn whose(context: &Context, custody: &Custody, system: bool) -> CustodyResult<Option<OwnerId>> {
+    if system { Ok(None) } else { Ok(Some(context.owner(custody).await?.id)) }
+}
+
+pub async fn repository(context: &Context, args: &args::Repository) -> CustodyResult<u8> {
+    let args::Repository::Show { system } = args;
+    let custody = context.open().await?;
+    let view = custody.repository_view(whose(context, &custody, *system).await?).await?;
+    custody.close().await;
+    let out = &context.output;
+    out.object(&to_value(&view).unwrap_or_default());
+    out.give(format!(
+        "{}\nrepository   {}\ndestination  {}\ngeneration   {}",
+        view.restic_location, view.repository, view.destination, view.generation
+    ));
+    out.give("\nStock restic reads it too:");
+    out.give(format!("  export RESTIC_PASSWORD=\"$(keepsake key reveal --yes)\"\n  restic -r {} snapshots", view.restic_location));
+    Ok(COMPLETE)
+}
+
+pub async fn run(context: &Context, args: &args::Key) -> CustodyResult<u8> {
+    match args {
+        args::Key::Reveal { system } => reveal(context, *system).await,
+        args::Key::Kit { open: Some(place) } => open_kit(context, place),
+        args::Key::Kit { open: None } => about_kit(context).await,
+    }
+}
+
+async fn reveal(context: &Context, system: bool) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let owner = whose(context, &custody, system).await?;
+    if !context.global.yes && !output::confirm("The password opens every backup of these memories, and showing it is recorded. Go ahead?") {
+        return Err(CustodyError::Refused("nothing was shown: say --yes to go ahead".into()));
+    }
+    let password = custody.reveal_password(owner).await?;
+    custody.close().await;
+    context.output.give(password.as_str());
+    context.output.object(&json!({ "password": password.as_str() }));
+    Ok(COMPLETE)
+}
+
+async fn about_kit(context: &Context) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let recipient = custody.vault().fact("kit_recipient").await?.unwrap_or_default();
+    let page = custody.home().join("recovery-kit.html");
+    let out = &context.output;
+    out.object(&json!({ "public_key": recipient, "page": page.exists().then(|| page.display().to_string()) }));
+    out.give(format!("The recovery kit's public key is {recipient}"));
+    if page.exists() {
+        out.give(format!("Its words are still in {}: print the page and delete the file.", page.display()));
+    } else {
+        out.give("Its words are where you put them; they are kept nowhere here.");
+    }
+    custody.close().await;
+    Ok(COMPLETE)
+}
+
+fn open_kit(context: &Context, place: &std::path::Path) -> CustodyResult<u8> {
+    let failed = |path: &str| {
+        let path = path.to_owned();
+        move |source| CustodyError::Io { path, source }
+    };
+    let words = match context.environment.get("KEEPSAKE_KIT_FILE") {
+        Some(file) => std::fs::read_to_string(file).map_err(failed(file))?,
+        None => {
+            if std::io::stdin().is_terminal() {
+                context.output.say("Type the 24 words, then Ctrl-D:");
+            }
+            let mut words = String::new();
+            std::io::stdin().read_to_string(&mut words).map_err(failed("standard input"))?;
+            words
+        }
+    };
+    let (repository, password) = Custody::open_recovery_file(place, &RecoveryKit::from_words(&words)?)?;
+    context.output.say(format!("The password of {} is", repository.display()));
+    context.output.give(password.as_str());
+    context.output.object(&json!({ "repository": repository.display().to_string(), "password": password.as_str() }));
+    Ok(COMPLETE)
+}

@@ -1,0 +1,82 @@
+//! `snapshot`.
+
+use keepsake_custody::{CustodyResult, SnapshotRow};
+use keepsake_record::Timestamp;
+use serde_json::{json, to_value};
+
+use crate::{
+    args,
+    commands::Context,
+    exit::{COMPLETE, DAMAGED},
+    words,
+};
+
+#[expect(clippy::disallowed_methods, reason = "`3 hours ago` is told by the real clock")]
+fn now() -> Timestamp {
+    Timestamp::from_jiff(jiff::Timestamp::now()).unwrap_or_else(|_| Timestamp::from_micros(0).expect("1970 is in range"))
+}
+
+fn line(row: &SnapshotRow) -> String {
+    let what = row.paths.join(", ");
+    let time = row.time.get(..19).unwrap_or(&row.time).replace('T', " ");
+    format!("{}  {time}  {:<14} {:<13} {}", &row.id[..8], words::ago(&row.time, now()), words::line(&row.kind, 12), words::line(&what, 20))
+}
+
+pub async fn run(context: &Context, args: &args::Snapshot) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let owner = context.owner(&custody).await?.id;
+    let out = &context.output;
+    let mut code = COMPLETE;
+    match args {
+        args::Snapshot::List { from } => {
+            let (rows, damaged) = custody.snapshots(owner, &context.source(from)?).await?;
+            for row in &rows {
+                out.give(line(row));
+                out.object(&to_value(row).unwrap_or_default());
+            }
+            for problem in &damaged {
+                out.warn(problem);
+                out.event("problem", json!({ "reason": problem }));
+                code = DAMAGED;
+            }
+            if rows.is_empty() {
+                out.say("No snapshots yet: keepsake backup");
+            }
+        }
+        args::Snapshot::Show { snapshot, from } => {
+            let row = custody.snapshot(owner, &context.source(from)?, snapshot).await?;
+            out.object(&to_value(&row).unwrap_or_default());
+            out.give(format!(
+                "{}\n{} ({})\nkind    {}\ntree    {}\ntags    {}",
+                row.id,
+                row.time,
+                words::ago(&row.time, now()),
+                row.kind,
+                row.tree,
+                row.tags.join(" ")
+            ));
+            if let Some(parent) = &row.parent {
+                out.give(format!("parent  {parent}"));
+            }
+        }
+        args::Snapshot::Ls { snapshot, path, from } => {
+            for entry in custody.snapshot_files(owner, &context.source(from)?, snapshot, path).await? {
+                let size = if entry.kind == "file" { words::bytes(entry.bytes) } else { entry.kind.clone() };
+                out.give(format!("{size:>11}  {}", entry.path.escape_debug()));
+                out.object(&to_value(&entry).unwrap_or_default());
+            }
+        }
+        args::Snapshot::Diff { a, b, from } => {
+            let changes = custody.snapshot_diff(owner, &context.source(from)?, a, b).await?;
+            for change in &changes {
+                out.give(format!("{}  {}", change.change, change.path.escape_debug()));
+                out.object(&to_value(change).unwrap_or_default());
+            }
+            if changes.is_empty() {
+                out.say("They hold the same.");
+            }
+        }
+    }
+    custody.close().await;
+    Ok(code)
+}

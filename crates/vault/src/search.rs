@@ -134,7 +134,7 @@ impl Vault {
         wanted.push(owner_term(&owner));
         let (sql, joined) = match tx.dialect() {
             Dialect::Sqlite => (
-                "SELECT d.memory FROM search s JOIN search_docs d ON d.doc = s.rowid WHERE s.terms MATCH $1 AND d.owner = $2 ORDER BY d.memory LIMIT $3",
+                "SELECT d.memory FROM search JOIN search_docs d ON d.doc = search.rowid WHERE search MATCH $1 AND d.owner = $2 ORDER BY d.memory LIMIT $3",
                 wanted.iter().map(|t| format!("\"{t}\"")).collect::<Vec<_>>().join(" AND "),
             ),
             Dialect::Postgres => (

@@ -11,7 +11,7 @@ pub async fn init(context: &Context, args: &args::Init) -> CustodyResult<u8> {
     let home = context.home()?;
     let made = Custody::init(&home, &context.environment, &args.name, &context.actor(), Arc::new(SystemClock)).await?;
     let out = &context.output;
-    out.say(format!("A home for {}'s memories is made in {}.\n", made.owner.name, made.custody.home().display()));
+    out.say(format!("A home is made in {} for one owner, `{}`.\n", made.custody.home().display(), made.owner.name));
     out.say("Your recovery kit, the only way back when this computer is gone:\n");
     let list: Vec<&str> = made.kit.words().split(' ').collect();
     for row in list.chunks(6) {

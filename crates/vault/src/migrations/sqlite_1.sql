@@ -156,5 +156,5 @@ CREATE TABLE leases (
 
 -- Terms are made by the program; the tokenizer only splits them at spaces.
 CREATE TABLE search_docs (doc INTEGER PRIMARY KEY, owner TEXT NOT NULL, memory TEXT NOT NULL, UNIQUE (owner, memory));
-CREATE VIRTUAL TABLE search USING fts5(terms, content='', contentless_delete=1, tokenize='ascii', detail='none', columnsize=0);
+CREATE VIRTUAL TABLE search USING fts5(terms, content='', contentless_delete=1, tokenize='ascii', detail='none');
 INSERT INTO search(search, rank) VALUES ('secure-delete', 1);

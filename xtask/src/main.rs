@@ -1,1 +1,28 @@
-fn main() {}
+//! House rules, benchmarks: `cargo xtask tidy`, `cargo xtask bench`.
+
+mod bench;
+mod tidy;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match args.first().map(String::as_str) {
+        Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(&args[1..]),
+        _ => Err("usage: cargo xtask tidy | bench [MEMORIES]".into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            say(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one place of this program that prints.
+#[expect(clippy::print_stdout, reason = "a tool for developers talks on standard output")]
+pub fn say(text: &str) {
+    println!("{text}");
+}

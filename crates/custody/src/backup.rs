@@ -1,19 +1,10 @@
-//! Backing up an owner's vault, and any folder.
+//! Backing up an owner's vault.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use keepsake_record::{
-    OwnerId,
-    layout::{DayPath, ShardLimits, ShardPrefix},
-};
+use keepsake_record::{OwnerId, layout::ShardLimits};
 use keepsake_repository::{
-    BackupOutcome, BackupRequest, Content, Edit, FileMeta, FolderSource, Id, Monitor, Repository, RepositoryError, RepositoryResult,
-    SkippedPath, Snapshot, Totals,
+    BackupOutcome, BackupRequest, Content, Edit, FileMeta, Id, Monitor, RepositoryError, RepositoryResult, SkippedPath, Snapshot, Totals,
 };
 use keepsake_vault::{CatalogueRow, Debt, Head, Lease, Outcome};
 use serde::Serialize;
@@ -23,13 +14,12 @@ use tokio::sync::mpsc;
 use crate::{
     Custody, CustodyError, CustodyResult,
     copies::{Copy, blocking},
-    render::{Body, MediaReader, ParentDays, Rendered, Renderer, node_time},
+    parents::{Parent, RepositoryDays},
+    render::{Body, MediaReader, Rendered, Renderer, node_time},
 };
 
 /// The version of the bundle's layout in the repository: an incremental never builds on another.
 pub const LAYOUT_VERSION: u32 = 1;
-/// More changes than this since the parent are read faster by a full backup.
-const CHANGES_MAX: u64 = 200_000;
 
 /// Which backup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -92,49 +82,8 @@ pub struct Skipped {
     pub carried: bool,
 }
 
-/// How a folder's backup went.
-#[derive(Debug, Clone, Serialize)]
-pub struct FolderReport {
-    /// The snapshot.
-    pub snapshot: String,
-    /// Files whose bytes were read.
-    pub files_read: u64,
-    /// Bytes read.
-    pub bytes_read: u64,
-    /// Bytes added to the repository.
-    pub bytes_stored: u64,
-    /// Paths that could not be read.
-    pub skipped: Vec<Skipped>,
-}
-
-fn skipped(paths: &[SkippedPath]) -> Vec<Skipped> {
+pub(crate) fn skipped(paths: &[SkippedPath]) -> Vec<Skipped> {
     paths.iter().map(|s| Skipped { path: s.path.clone(), reason: s.reason.clone(), carried: s.carried }).collect()
-}
-
-/// What an incremental stands on.
-struct Parent {
-    row: CatalogueRow,
-    tree: Id,
-}
-
-/// Reads a day's files from the parent's tree.
-struct RepositoryDays<'r> {
-    repository: &'r Repository,
-    tree: Id,
-}
-
-impl ParentDays for RepositoryDays<'_> {
-    fn leaves(&self, day: &DayPath) -> CustodyResult<Vec<ShardPrefix>> {
-        let mut leaves = Vec::new();
-        if self.repository.node_at(&self.tree, &format!("data/{}", day.file(&ShardPrefix::ROOT)))?.is_some() {
-            leaves.push(ShardPrefix::ROOT);
-        }
-        if let Some(split) = self.repository.node_at(&self.tree, &format!("data/{}", day.folder()))?.and_then(|n| n.subtree) {
-            let names = self.repository.tree(&split)?.nodes;
-            leaves.extend(names.iter().filter_map(|n| ShardPrefix::parse(std::str::from_utf8(&n.name).ok()?.strip_suffix(".ndjson")?)));
-        }
-        Ok(leaves)
-    }
 }
 
 impl Custody {
@@ -221,85 +170,8 @@ impl Custody {
         Ok(report)
     }
 
-    /// Loads the index; answers why earlier trees cannot be trusted whole, if packs have gone since the last backup.
-    async fn loaded(&self, copy: Copy) -> CustodyResult<(Copy, Option<String>)> {
-        let remembered = self.packs_file(&copy);
-        blocking(move || {
-            let damaged = copy.repository.load_index()?;
-            if let Some(error) = damaged.first() {
-                return Ok((copy, Some(format!("{error}: everything is read again, and what is missing is added"))));
-            }
-            let Ok(text) = fs::read_to_string(&remembered) else { return Ok((copy, None)) };
-            let now: HashSet<String> = copy.repository.pack_ids().iter().map(Id::to_string).collect();
-            let gone = text.lines().filter(|id| !now.contains(*id)).count();
-            let loss = (gone > 0)
-                .then(|| format!("{gone} packs have left the repository's index: everything is read again, and what is missing is added"));
-            Ok((copy, loss))
-        })
-        .await
-    }
-
-    fn packs_file(&self, copy: &Copy) -> PathBuf {
-        self.home.join("cache").join(format!("{}.packs", copy.repository.id()))
-    }
-
-    fn remember_packs(&self, copy: &Copy) -> CustodyResult<()> {
-        let path = self.packs_file(copy);
-        let text: String = copy.repository.pack_ids().iter().map(|id| format!("{id}\n")).collect();
-        let folder = self.home.join("cache");
-        fs::create_dir_all(&folder).map_err(CustodyError::io(&folder))?;
-        let part = path.with_extension("part");
-        fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(CustodyError::io(&path))
-    }
-
     pub(crate) fn limits(&self) -> ShardLimits {
         ShardLimits::FORMAT
-    }
-
-    /// The newest snapshot that the live vault still goes on from: same line of history, and its mark at its number.
-    async fn find_parent(
-        &self,
-        copy: &Copy,
-        snapshot: &mut keepsake_vault::Snapshot,
-        head: &Head,
-        known: &[CatalogueRow],
-        asked: BackupKind,
-    ) -> CustodyResult<(Option<Parent>, Option<String>)> {
-        let mut candidates: Vec<&CatalogueRow> =
-            known.iter().filter(|r| r.lineage == head.lineage && (asked != BackupKind::Differential || r.kind == "full")).collect();
-        candidates.sort_by_key(|row| std::cmp::Reverse((row.seq, row.at)));
-        let Some(newest) = candidates.first() else {
-            return Ok((
-                None,
-                Some(if known.is_empty() {
-                    "it is the first one".into()
-                } else {
-                    "the vault's history is another one than the backups'".into()
-                }),
-            ));
-        };
-        let mut reason = None;
-        for row in candidates.iter().take(50) {
-            if row.layout != LAYOUT_VERSION {
-                reason.get_or_insert_with(|| "the layout of backups has changed".to_owned());
-                continue;
-            }
-            let same = row.seq <= head.seq && (row.seq == 0 || snapshot.mark_at(row.seq).await?.as_ref() == Some(&row.mark));
-            if !same {
-                reason.get_or_insert_with(|| "the vault is an older or another copy than the one that was backed up last".to_owned());
-                continue;
-            }
-            if head.seq - row.seq > CHANGES_MAX {
-                return Ok((None, Some(format!("{} changes are read faster all at once", head.seq - row.seq))));
-            }
-            let (Ok(id), Ok(tree)) = (row.snapshot.parse::<Id>(), row.tree.parse::<Id>()) else { continue };
-            let there = copy.repository.snapshot(&id).is_ok_and(|s| s.tree == tree) && copy.repository.tree(&tree).is_ok();
-            if there {
-                return Ok((Some(Parent { row: (*row).clone(), tree }), if row.snapshot == newest.snapshot { None } else { reason }));
-            }
-            reason.get_or_insert_with(|| "the last snapshot is no longer in the repository".to_owned());
-        }
-        Ok((None, reason))
     }
 
     fn template(&self, owner: OwnerId, kind: BackupKind, head: &Head, parent: Option<&Parent>) -> Snapshot {
@@ -328,7 +200,6 @@ impl Custody {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one row and one report are made of all of them")]
     async fn record(
         &self,
         owner: OwnerId,
@@ -373,54 +244,6 @@ impl Custody {
             bytes_stored,
             packs,
         })
-    }
-
-    /// Backs up any folder into an owner's repository.
-    ///
-    /// # Errors
-    /// The folder is not there, the store fails, or somebody asks to stop.
-    pub async fn backup_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
-        let result = self.run_folder(owner, folder, monitor).await;
-        self.audited(Some(owner), "backup.folder", &folder.display().to_string(), result).await
-    }
-
-    async fn run_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
-        let folder = fs::canonicalize(folder).map_err(CustodyError::io(folder))?;
-        let Copy { repository, .. } = self.make_copy(Some(owner)).await?;
-        let (now, hostname) = (self.now().to_string(), self.engine.hostname());
-        blocking(move || {
-            repository.load_index()?;
-            let path = folder.to_string_lossy().into_owned();
-            let last = repository.snapshots()?.0.into_iter().rev().find(|(_, s)| s.hostname == hostname && s.paths == [path.clone()]);
-            let (parent, parent_tree) = last.map_or((None, None), |(id, s)| (Some(id), Some(s.tree)));
-            let edits = Box::new(FolderSource::new(&repository, &folder, parent_tree)?);
-            let user = std::env::var("USER").unwrap_or_default();
-            let snapshot = Snapshot {
-                time: now,
-                parent,
-                tree: Id::of(b""),
-                paths: vec![path],
-                hostname,
-                username: user,
-                uid: 0,
-                gid: 0,
-                excludes: Vec::new(),
-                tags: vec!["folder".into()],
-                original: None,
-                program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
-                summary: None,
-            };
-            let outcome = repository.backup(BackupRequest { parent_tree: None, carry_tree: parent_tree, edits, snapshot }, &*monitor)?;
-            let Totals { files_read, bytes_read, bytes_stored, .. } = outcome.totals;
-            Ok(FolderReport {
-                snapshot: outcome.snapshot.to_string(),
-                files_read,
-                bytes_read,
-                bytes_stored,
-                skipped: skipped(&outcome.skipped),
-            })
-        })
-        .await
     }
 }
 

@@ -116,7 +116,12 @@ mod tests {
 
     fn chunks(table: &GearTable, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut chunks = Vec::new();
-        Cutter::new(table).each::<io::Error>(&mut &*bytes, |chunk| Ok(chunks.push(chunk.to_vec()))).expect("reads memory");
+        Cutter::new(table)
+            .each::<io::Error>(&mut &*bytes, |chunk| {
+                chunks.push(chunk.to_vec());
+                Ok(())
+            })
+            .expect("reads memory");
         chunks
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn read_header(id: Id, pack: &[u8], key: &MasterKey) -> RepositoryRes
     let bad = |problem: &str| RepositoryError::damaged(format!("pack {}", id.short()), problem);
     let (body, tail) = pack.split_last_chunk::<4>().ok_or_else(|| bad("it is too short"))?;
     let length = u32::from_le_bytes(*tail) as usize;
-    if length < OVERHEAD_BYTES || length > HEADER_MAX_BYTES || length > body.len() {
+    if !(OVERHEAD_BYTES..=HEADER_MAX_BYTES).contains(&length) || length > body.len() {
         return Err(bad("its header has an impossible length"));
     }
     let (blobs_part, sealed) = body.split_at(body.len() - length);

@@ -24,6 +24,9 @@ const KEYS_MAX: usize = 20;
 /// Packs up to this size are read whole when much of them will be wanted.
 const PACK_CACHE_COUNT: usize = 6;
 
+/// A snapshot with its id.
+pub type Named = (Id, Snapshot);
+
 /// An open repository: its key is known, its index may be loaded.
 pub struct Repository {
     pub(crate) store: Arc<dyn Store>,
@@ -180,7 +183,7 @@ impl Repository {
     ///
     /// # Errors
     /// The store cannot list or read.
-    pub fn snapshots(&self) -> RepositoryResult<(Vec<(Id, Snapshot)>, Vec<RepositoryError>)> {
+    pub fn snapshots(&self) -> RepositoryResult<(Vec<Named>, Vec<RepositoryError>)> {
         let (mut good, mut damaged) = (Vec::new(), Vec::new());
         for (id, _) in self.list_ids("snapshots")? {
             match self.read_file("snapshots", &id).and_then(|json| Snapshot::read(id, &json)) {

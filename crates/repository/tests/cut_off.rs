@@ -12,7 +12,7 @@ use crate::{
 
 fn edits(round: u32) -> Vec<Edit> {
     let file = |i: u32| {
-        let text = format!("text {i} of round {}", if i % 7 == 0 { round } else { 0 });
+        let text = format!("text {i} of round {}", if i.is_multiple_of(7) { round } else { 0 });
         Edit::file(
             &format!("data/{}/{i}", i % 5),
             &FileMeta { time: "2024-01-01T00:00:00Z".into() },

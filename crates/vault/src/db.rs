@@ -243,9 +243,9 @@ impl Tx {
             }
             sql.push_str(then);
             match self {
-                Self::Sqlite(tx) => drop(bound!(sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut **tx).await?),
-                Self::Postgres(tx) => drop(bound!(sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut **tx).await?),
-            }
+                Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut **tx).await?.rows_affected(),
+                Self::Postgres(tx) => bound!(sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut **tx).await?.rows_affected(),
+            };
         }
         Ok(())
     }
@@ -253,9 +253,9 @@ impl Tx {
     /// Runs a script of several statements without arguments.
     pub async fn script(&mut self, sql: &'static str) -> VaultResult<()> {
         match self {
-            Self::Sqlite(tx) => drop(sqlx::raw_sql(sql).execute(&mut **tx).await?),
-            Self::Postgres(tx) => drop(sqlx::raw_sql(sql).execute(&mut **tx).await?),
-        }
+            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await?.rows_affected(),
+        };
         Ok(())
     }
 

@@ -1,1 +1,9 @@
-//! Tests.
+//! One conformance suite, run whole on SQLite and on PostgreSQL.
+
+mod engines;
+mod history;
+mod leases;
+mod media;
+mod memories;
+mod model;
+mod search;

@@ -78,7 +78,7 @@ pub(crate) fn object(
     let mut draft = Draft::new(importer, id, origin, digest, options);
     draft.memory.kind = Kind::Entry;
     for field in ["title", "text", "date", "created", "modified", "tags", "collection", "language"] {
-        let name = map.source_of(field).map_or_else(|| if map.is_empty() { field } else { "" }, |name| name);
+        let name = map.source_of(field).unwrap_or_else(|| if map.is_empty() { field } else { "" });
         let Some(value) = fields.remove(name) else { continue };
         if let Err((reason, value)) = set(field, value, options.zone.as_ref(), &mut draft) {
             if let Some(reason) = reason {

@@ -18,7 +18,7 @@ pub(crate) fn apply(bytes: &[u8], zone: Option<&Zone>, draft: &mut Draft) -> Opt
         Err(reason) => return Some(format!("its XMP cannot be read: {reason}")),
     };
     let one = |names: &[&str]| names.iter().find_map(|name| properties.get(*name)?.first()).cloned();
-    let Some(attachment) = draft.memory.attachments.first_mut() else { return None };
+    let attachment = draft.memory.attachments.first_mut()?;
     if let Some(when) = one(&["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"]).and_then(|t| When::parse(&t, zone).ok())
     {
         attachment.captured = Some(when);

@@ -1,0 +1,77 @@
+//! Backing up any folder of the machine into an owner's repository.
+
+use std::{fs, path::Path, sync::Arc};
+
+use keepsake_record::OwnerId;
+use keepsake_repository::{BackupRequest, FolderSource, Id, Monitor, Snapshot, Totals};
+use serde::Serialize;
+
+use crate::{
+    Custody, CustodyError, CustodyResult,
+    backup::{Skipped, skipped},
+    copies::{Copy, blocking},
+};
+
+/// How a folder's backup went.
+#[derive(Debug, Clone, Serialize)]
+pub struct FolderReport {
+    /// The snapshot.
+    pub snapshot: String,
+    /// Files whose bytes were read.
+    pub files_read: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes added to the repository.
+    pub bytes_stored: u64,
+    /// Paths that could not be read.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Custody {
+    /// Backs up any folder into an owner's repository.
+    ///
+    /// # Errors
+    /// The folder is not there, the store fails, or somebody asks to stop.
+    pub async fn backup_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
+        let result = self.run_folder(owner, folder, monitor).await;
+        self.audited(Some(owner), "backup.folder", &folder.display().to_string(), result).await
+    }
+
+    async fn run_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
+        let folder = fs::canonicalize(folder).map_err(CustodyError::io(folder))?;
+        let Copy { repository, .. } = self.make_copy(Some(owner)).await?;
+        let (now, hostname, actor) = (self.now().to_string(), self.engine.hostname(), self.actor.clone());
+        blocking(move || {
+            repository.load_index()?;
+            let path = folder.to_string_lossy().into_owned();
+            let last = repository.snapshots()?.0.into_iter().rev().find(|(_, s)| s.hostname == hostname && s.paths == [path.clone()]);
+            let (parent, parent_tree) = last.map_or((None, None), |(id, s)| (Some(id), Some(s.tree)));
+            let edits = Box::new(FolderSource::new(&repository, &folder, parent_tree)?);
+            let snapshot = Snapshot {
+                time: now,
+                parent,
+                tree: Id::of(b""),
+                paths: vec![path],
+                hostname,
+                username: actor,
+                uid: 0,
+                gid: 0,
+                excludes: Vec::new(),
+                tags: vec!["folder".into()],
+                original: None,
+                program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
+                summary: None,
+            };
+            let outcome = repository.backup(BackupRequest { parent_tree: None, carry_tree: parent_tree, edits, snapshot }, &*monitor)?;
+            let Totals { files_read, bytes_read, bytes_stored, .. } = outcome.totals;
+            Ok(FolderReport {
+                snapshot: outcome.snapshot.to_string(),
+                files_read,
+                bytes_read,
+                bytes_stored,
+                skipped: skipped(&outcome.skipped),
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,122 @@
+//! What an incremental may stand on: a snapshot that the live vault goes on from, in a repository that lost nothing.
+
+use std::{collections::HashSet, fs, path::PathBuf};
+
+use keepsake_record::layout::{DayPath, ShardPrefix};
+use keepsake_repository::{Id, Repository};
+use keepsake_vault::{CatalogueRow, Head};
+
+use crate::{
+    BackupKind, Custody, CustodyError, CustodyResult, LAYOUT_VERSION,
+    copies::{Copy, blocking},
+    render::ParentDays,
+};
+
+/// More changes than this since the parent are read faster by a full backup.
+const CHANGES_MAX: u64 = 200_000;
+
+/// What an incremental stands on.
+pub(crate) struct Parent {
+    pub row: CatalogueRow,
+    pub tree: Id,
+}
+
+/// Reads a day's files from the parent's tree.
+pub(crate) struct RepositoryDays<'r> {
+    pub repository: &'r Repository,
+    pub tree: Id,
+}
+
+impl ParentDays for RepositoryDays<'_> {
+    fn leaves(&self, day: &DayPath) -> CustodyResult<Vec<ShardPrefix>> {
+        let mut leaves = Vec::new();
+        if self.repository.node_at(&self.tree, &format!("data/{}", day.file(&ShardPrefix::ROOT)))?.is_some() {
+            leaves.push(ShardPrefix::ROOT);
+        }
+        if let Some(split) = self.repository.node_at(&self.tree, &format!("data/{}", day.folder()))?.and_then(|n| n.subtree) {
+            let names = self.repository.tree(&split)?.nodes;
+            leaves.extend(names.iter().filter_map(|n| ShardPrefix::parse(std::str::from_utf8(&n.name).ok()?.strip_suffix(".ndjson")?)));
+        }
+        Ok(leaves)
+    }
+}
+
+impl Custody {
+    /// Loads the index; answers why earlier trees cannot be trusted whole, if packs have gone since the last backup.
+    pub(crate) async fn loaded(&self, copy: Copy) -> CustodyResult<(Copy, Option<String>)> {
+        let remembered = self.packs_file(&copy);
+        blocking(move || {
+            let damaged = copy.repository.load_index()?;
+            if let Some(error) = damaged.first() {
+                return Ok((copy, Some(format!("{error}: everything is read again, and what is missing is added"))));
+            }
+            let Ok(text) = fs::read_to_string(&remembered) else { return Ok((copy, None)) };
+            let now: HashSet<String> = copy.repository.pack_ids().iter().map(Id::to_string).collect();
+            let gone = text.lines().filter(|id| !now.contains(*id)).count();
+            let loss = (gone > 0)
+                .then(|| format!("{gone} packs have left the repository's index: everything is read again, and what is missing is added"));
+            Ok((copy, loss))
+        })
+        .await
+    }
+
+    fn packs_file(&self, copy: &Copy) -> PathBuf {
+        self.home.join("cache").join(format!("{}.packs", copy.repository.id()))
+    }
+
+    /// Remembers which packs the index names, to notice later that some have gone.
+    pub(crate) fn remember_packs(&self, copy: &Copy) -> CustodyResult<()> {
+        let path = self.packs_file(copy);
+        let text: String = copy.repository.pack_ids().iter().map(|id| format!("{id}\n")).collect();
+        let folder = self.home.join("cache");
+        fs::create_dir_all(&folder).map_err(CustodyError::io(&folder))?;
+        let part = path.with_extension("part");
+        fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(CustodyError::io(&path))
+    }
+
+    /// The newest snapshot that the live vault still goes on from: same line of history, and its mark at its number.
+    pub(crate) async fn find_parent(
+        &self,
+        copy: &Copy,
+        snapshot: &mut keepsake_vault::Snapshot,
+        head: &Head,
+        known: &[CatalogueRow],
+        asked: BackupKind,
+    ) -> CustodyResult<(Option<Parent>, Option<String>)> {
+        let mut candidates: Vec<&CatalogueRow> =
+            known.iter().filter(|r| r.lineage == head.lineage && (asked != BackupKind::Differential || r.kind == "full")).collect();
+        candidates.sort_by_key(|row| std::cmp::Reverse((row.seq, row.at)));
+        let Some(newest) = candidates.first() else {
+            return Ok((
+                None,
+                Some(if known.is_empty() {
+                    "it is the first one".into()
+                } else {
+                    "the vault's history is another one than the backups'".into()
+                }),
+            ));
+        };
+        let mut reason = None;
+        for row in candidates.iter().take(50) {
+            if row.layout != LAYOUT_VERSION {
+                reason.get_or_insert_with(|| "the layout of backups has changed".to_owned());
+                continue;
+            }
+            let same = row.seq <= head.seq && (row.seq == 0 || snapshot.mark_at(row.seq).await?.as_ref() == Some(&row.mark));
+            if !same {
+                reason.get_or_insert_with(|| "the vault is an older or another copy than the one that was backed up last".to_owned());
+                continue;
+            }
+            if head.seq - row.seq > CHANGES_MAX {
+                return Ok((None, Some(format!("{} changes are read faster all at once", head.seq - row.seq))));
+            }
+            let (Ok(id), Ok(tree)) = (row.snapshot.parse::<Id>(), row.tree.parse::<Id>()) else { continue };
+            let there = copy.repository.snapshot(&id).is_ok_and(|s| s.tree == tree) && copy.repository.tree(&tree).is_ok();
+            if there {
+                return Ok((Some(Parent { row: (*row).clone(), tree }), if row.snapshot == newest.snapshot { None } else { reason }));
+            }
+            reason.get_or_insert_with(|| "the last snapshot is no longer in the repository".to_owned());
+        }
+        Ok((None, reason))
+    }
+}

@@ -266,6 +266,9 @@ pub struct Import {
     /// Leave memories whose source changed as they are
     #[arg(long)]
     pub keep_existing: bool,
+    /// Take the source's version even of memories that were edited here
+    #[arg(long)]
+    pub replace_edited: bool,
     /// Bring back what was deleted here
     #[arg(long)]
     pub bring_back: bool,
@@ -383,6 +386,9 @@ pub struct Restore {
     /// Where a memory is in the vault in another version, take the snapshot's
     #[arg(long, requires = "into_vault")]
     pub replace: bool,
+    /// Bring back what was deleted here
+    #[arg(long, requires = "into_vault")]
+    pub bring_back: bool,
     /// Only tell what would happen
     #[arg(long)]
     pub dry_run: bool,

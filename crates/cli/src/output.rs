@@ -36,7 +36,7 @@ impl Output {
 
     /// Something that is not as it should be, for people.
     pub fn warn(&self, text: impl AsRef<str>) {
-        if !self.json {
+        if !self.json && !self.quiet {
             put(&mut std::io::stderr(), &format!("{} {}", paint("warning:", "33"), text.as_ref()));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use keepsake_record::{OwnerId, layout::ShardLimits};
+use keepsake_record::OwnerId;
 use keepsake_repository::{
     BackupOutcome, BackupRequest, Content, Edit, FileMeta, Id, Monitor, RepositoryError, RepositoryResult, SkippedPath, Snapshot, Totals,
 };
@@ -15,7 +15,7 @@ use crate::{
     Custody, CustodyError, CustodyResult,
     copies::{Copy, blocking},
     parents::{Parent, RepositoryDays},
-    render::{Body, MediaReader, Rendered, Renderer, node_time},
+    render::{Body, MediaReader, Rendered, RenderedStream, Renderer, node_time},
 };
 
 /// The version of the bundle's layout in the repository: an incremental never builds on another.
@@ -97,8 +97,7 @@ impl Custody {
     }
 
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
-        let holder = format!("process {} on {}", self.engine.pid(), self.engine.hostname());
-        let lease = self.vault.lease_backup(owner, &holder).await?;
+        let lease = self.vault.lease_backup(owner, &self.holder()).await?;
         let renewal = self.keep_renewing(lease.clone());
         let result = self.run_backup(owner, kind, monitor, &lease).await;
         renewal.abort();
@@ -110,14 +109,19 @@ impl Custody {
         Ok(report)
     }
 
+    /// How this process is named in leases.
+    pub(crate) fn holder(&self) -> String {
+        format!("process {} on {}", self.engine.pid(), self.engine.hostname())
+    }
+
     /// Renews a lease until it is aborted.
-    fn keep_renewing(&self, lease: Lease) -> tokio::task::JoinHandle<()> {
+    pub(crate) fn keep_renewing(&self, lease: Lease) -> tokio::task::JoinHandle<()> {
         let vault = self.vault.clone();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(std::time::Duration::from_secs(15)).await;
-                // A lease that is lost, or cannot be renewed, is noticed before the snapshot is recorded.
-                if !matches!(vault.renew(&lease).await, Ok(true)) {
+                // A lease that is lost is noticed before the snapshot is recorded; a database that is busy is asked again.
+                if matches!(vault.renew(&lease).await, Ok(false)) {
                     return;
                 }
             }
@@ -127,12 +131,13 @@ impl Custody {
     async fn run_backup(&self, owner: OwnerId, asked: BackupKind, monitor: Arc<dyn Monitor>, lease: &Lease) -> CustodyResult<BackupReport> {
         let copy = self.make_copy(Some(owner)).await?;
         let place = copy.row.destination.clone();
-        let (copy, pack_loss) = self.loaded(copy).await?;
-        let mut snapshot = self.vault.snapshot(owner).await?;
-        let head = snapshot.head.clone();
         let known = self.vault.catalogue(Some(owner)).await?;
         let known: Vec<CatalogueRow> = known.into_iter().filter(|row| row.destination == place).collect();
+        let (copy, pack_loss) = self.loaded(copy, asked, !known.is_empty()).await?;
         let debts: BTreeSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
+        // Held from here on; nothing else of the vault is asked for while it is.
+        let mut snapshot = self.vault.snapshot(owner).await?;
+        let head = snapshot.head.clone();
         let (parent, reason) = match (asked, pack_loss) {
             (BackupKind::Full, _) => (None, None),
             (_, Some(loss)) => (None, Some(loss)),
@@ -150,13 +155,15 @@ impl Custody {
             Some(parent) => Some(parent.tree),
             None => known.iter().rev().find_map(|row| row.tree.parse().ok()),
         };
-        let renderer = Renderer::new(snapshot, self.limits()).await?;
+        // What the parent lacks, and what the last backup owed, is written again whatever the journal says.
+        let owed = parent.iter().flat_map(|p| p.row.skipped.iter().cloned()).chain(debts).collect();
+        let renderer = Renderer::new(snapshot, self.limits).await?;
         let request = Request {
             kind,
             parent: parent.as_ref().map(|p| p.tree),
             since: parent.as_ref().map(|p| p.row.seq),
             carry,
-            debts,
+            debts: owed,
             head: head.clone(),
         };
         let template = self.template(owner, kind, &head, parent.as_ref());
@@ -166,12 +173,8 @@ impl Custody {
             return Err(CustodyError::Refused("another process took this backup over; its snapshot counts".into()));
         }
         let report = self.record(owner, &copy, kind, reason, &head, parent.as_ref(), &outcome).await?;
-        self.remember_packs(&copy)?;
+        self.remember_packs(&copy, kind)?;
         Ok(report)
-    }
-
-    pub(crate) fn limits(&self) -> ShardLimits {
-        ShardLimits::FORMAT
     }
 
     fn template(&self, owner: OwnerId, kind: BackupKind, head: &Head, parent: Option<&Parent>) -> Snapshot {
@@ -224,6 +227,7 @@ impl Custody {
             mark: head.mark.clone(),
             layout: LAYOUT_VERSION,
             at: now,
+            skipped: outcome.skipped.iter().map(|s| s.path.clone()).collect(),
         };
         let debts: Vec<Debt> =
             outcome.skipped.iter().map(|s| Debt { path: s.path.clone(), reason: s.reason.clone(), since: now }).collect();
@@ -313,10 +317,11 @@ async fn run_engine(
                 Box::new(edits.into_iter().map(Ok))
             }
             _ => {
-                let (out, mut rendered) = mpsc::channel(64);
+                let (out, rendered) = mpsc::channel(64);
                 runtime.spawn(renderer.whole(true, out));
                 let media = media.clone();
-                Box::new(std::iter::from_fn(move || rendered.blocking_recv()).map(move |next| match next {
+                let mut stream = RenderedStream::new(rendered);
+                Box::new(std::iter::from_fn(move || stream.blocking_next()).map(move |next| match next {
                     Ok(rendered) => Ok(edit(rendered, &media)),
                     Err(error) => Err(into_engine(error)),
                 }))

@@ -10,7 +10,7 @@ use keepsake_formats::import::Input;
 use keepsake_record::{Owner, bundle::Header};
 use keepsake_repository::{Id, NodeKind, Repository, RepositoryError};
 
-use crate::{CustodyError, CustodyResult, snapshots::walk};
+use crate::{CustodyError, CustodyResult, memories::hash_reader, snapshots::walk};
 
 /// A bundle that can be read. Its methods block.
 pub struct Bundle {
@@ -78,6 +78,28 @@ impl Bundle {
     /// The paths of a part of the bundle, in order.
     pub fn files_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.files.iter().map(String::as_str).filter(move |path| path.starts_with(prefix))
+    }
+
+    /// The files of the payload whose bytes are not what the bag's manifest says; none where there is no manifest.
+    ///
+    /// # Errors
+    /// The manifest is there and cannot be read.
+    pub fn altered_files(&self) -> CustodyResult<Vec<String>> {
+        let Place::Input(input, prefix) = &self.place else { return Ok(Vec::new()) };
+        let Some(bag) = prefix.strip_suffix("data/") else { return Ok(Vec::new()) };
+        let manifest = format!("{bag}manifest-sha256.txt");
+        if !input.files()?.iter().any(|f| f.path == manifest) {
+            return Ok(Vec::new());
+        }
+        let text = String::from_utf8_lossy(&input.whole(&manifest)?).into_owned();
+        let mut altered = Vec::new();
+        for (digest, path) in text.lines().filter_map(|line| line.split_once("  ")) {
+            let found = input.open_file(&format!("{bag}{path}")).ok().and_then(|mut reader| hash_reader(&mut reader).ok());
+            if found.is_none_or(|(found, _)| found.to_string() != digest) {
+                altered.push(path.to_owned());
+            }
+        }
+        Ok(altered)
     }
 
     /// Whether a file is there.

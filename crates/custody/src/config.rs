@@ -97,6 +97,9 @@ impl Config {
             let known = KEYS.map(|(name, ..)| name).join(", ");
             return Err(CustodyError::Usage(format!("{origin} sets `{name}`, which is no setting; there are {known}")));
         };
+        if *name == "trash.days" && value.parse::<u16>().is_err() {
+            return Err(CustodyError::Usage(format!("{origin} sets `{name}` to `{value}`; it needs a number of days, 0 to 65535")));
+        }
         settings.insert(name, Setting { name, value, origin });
         Ok(())
     }

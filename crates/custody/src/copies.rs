@@ -93,6 +93,19 @@ impl Custody {
         if let Some(copy) = self.copy(owner).await? {
             return Ok(copy);
         }
+        // Two that make it at once would each remove the other's key.
+        let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
+        let lease = self.vault.lease(&format!("create repository {name}"), &self.holder()).await?;
+        let made = match self.copy(owner).await {
+            Ok(Some(copy)) => Ok(copy),
+            Ok(None) => self.create_copy(owner).await,
+            Err(error) => Err(error),
+        };
+        self.vault.release(&lease).await?;
+        made
+    }
+
+    async fn create_copy(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
         let destination = self.default_destination().await?;
         let place = owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"));
         let prefix = format!("{place}/g1");
@@ -201,12 +214,13 @@ impl Custody {
             names.sort();
             names.pop().ok_or_else(|| {
                 CustodyError::Usage(format!(
-                    "{} holds no recovery file (recovery-1.age): name the folder of a repository, such as backups/system",
+                    "{} holds no recovery file (recovery-1.age): name the folder of a repository, such as backups/owners/ID for an owner's memories, or backups/system",
                     folder.display()
                 ))
             })
         };
-        let file = if path.is_dir() { newest(path)? } else { path.to_path_buf() };
+        let parent = path.parent().filter(|p| path.is_dir() && newest(path).is_err() && newest(p).is_ok());
+        let file = if path.is_dir() { newest(parent.unwrap_or(path))? } else { path.to_path_buf() };
         let opened = kit.open(&std::fs::read(&file).map_err(CustodyError::io(&file))?)?;
         let content: RecoveryFile =
             serde_json::from_slice(&opened).map_err(|e| CustodyError::Damaged(format!("{}: {e}", file.display())))?;

@@ -36,6 +36,8 @@ pub(crate) struct Job<'a> {
     pub monitor: Arc<dyn Monitor>,
     pub report: ImportReport,
     pub known: Known,
+    /// The items of this run, by source key, with where they stood.
+    pub seen: HashMap<Sha256Digest, String>,
 }
 
 pub(crate) struct PreparedFile {

@@ -74,7 +74,10 @@ impl CustodyError {
     /// What a door does about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Usage(_) | Self::Invalid(_) | Self::Vault(VaultError::Invalid(_)) => ErrorKind::Usage,
+            Self::Repository(RepositoryError::NoSnapshot { .. })
+            | Self::Usage(_)
+            | Self::Invalid(_)
+            | Self::Vault(VaultError::Invalid(_)) => ErrorKind::Usage,
             Self::Refused(_) => ErrorKind::Refused,
             Self::WrongKey(_) | Self::Repository(RepositoryError::WrongPassword { .. }) => ErrorKind::WrongKey,
             Self::Damaged(_) | Self::Repository(RepositoryError::Damaged { .. }) | Self::Vault(VaultError::Damaged(_)) => {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::{
     Custody, CustodyError, CustodyResult, Monitor,
     copies::blocking,
-    render::{Body, MediaReader, Rendered, Renderer},
+    render::{Body, MediaReader, Rendered, RenderedStream, Renderer},
 };
 
 /// Where to.
@@ -64,31 +64,27 @@ impl Custody {
     async fn run_export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportReport> {
         let snapshot = self.vault.snapshot(owner).await?;
         let (seq, memories) = (snapshot.head.seq, snapshot.head.memories);
-        let renderer = Renderer::new(snapshot, self.limits()).await?;
+        let renderer = Renderer::new(snapshot, self.limits).await?;
         let (out, rendered) = mpsc::channel(64);
-        let render = tokio::spawn(renderer.whole(false, out));
+        tokio::spawn(renderer.whole(false, out));
+        let rendered = RenderedStream::new(rendered);
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
         let (target, day) = (options.out.clone(), self.now().to_string()[..10].to_owned());
-        let written = blocking(move || write(&target, rendered, &media, &day, &*monitor)).await;
-        drop(render.await);
-        let (files, bytes, skipped) = written?;
+        let (files, bytes, skipped) = blocking(move || write(&target, rendered, &media, &day, &*monitor)).await?;
         Ok(ExportReport { out: options.out.display().to_string(), seq, memories, files, bytes, skipped })
     }
 }
 
 type Written = (u64, u64, Vec<(String, String)>);
 
-fn write(
-    target: &Path,
-    mut rendered: mpsc::Receiver<CustodyResult<Rendered>>,
-    media: &MediaReader,
-    day: &str,
-    monitor: &dyn Monitor,
-) -> CustodyResult<Written> {
+fn write(target: &Path, mut rendered: RenderedStream, media: &MediaReader, day: &str, monitor: &dyn Monitor) -> CustodyResult<Written> {
     monitor.stage("exporting", None, None);
+    if std::fs::symlink_metadata(target).is_ok() {
+        return Err(CustodyError::Refused(format!("{} is there already: choose another name", target.display())));
+    }
     let mut bag = BagWriter::create(target, Container::of(target)).map_err(CustodyError::io(target))?;
     let mut skipped = Vec::new();
-    while let Some(next) = rendered.blocking_recv() {
+    while let Some(next) = rendered.blocking_next() {
         let stopped = if monitor.cancelled() { Some(keepsake_repository::RepositoryError::Cancelled.into()) } else { None };
         let added = match (stopped, next) {
             (Some(error), _) | (None, Err(error)) => Err(error),

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_record::{InstanceId, Owner, OwnerId, OwnerSettings, Timestamp};
+use keepsake_record::{InstanceId, Owner, OwnerId, OwnerSettings, Timestamp, layout::ShardLimits};
 use keepsake_repository::SystemAmbient;
 use keepsake_storage::LocalStore;
 use keepsake_vault::{Ambient, AuditEntry, DestinationRow, Outcome, Vault, VaultUrl};
@@ -25,6 +25,7 @@ pub struct Custody {
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) engine: Arc<dyn keepsake_repository::Ambient>,
     pub(crate) actor: String,
+    pub(crate) limits: ShardLimits,
     instance: InstanceId,
 }
 
@@ -76,12 +77,16 @@ impl Custody {
         let mut entropy = zeroize::Zeroizing::new([0; 32]);
         ambient.fill(entropy.as_mut());
         let kit = RecoveryKit::from_entropy(&entropy)?;
+        let had_vault = home.join("vault.db").exists();
         // The key comes last of the files: a home without one was not finished, and init may be run again.
         let keys: Arc<dyn KeyProvider> = Arc::new(FileKeyProvider::create(&home.join("instance.key"))?);
         let made = Self::finish_init(home, environment, owner_name, actor, ambient, keys, kit).await;
         if made.is_err() {
-            let key = home.join("instance.key");
-            fs::remove_file(&key).map_err(CustodyError::io(&key))?;
+            // What this run made goes again, so that the next one starts afresh.
+            let vault = ["vault.db", "vault.db-wal", "vault.db-shm"].into_iter().filter(|_| !had_vault);
+            for file in vault.chain(["instance.key"]).map(|name| home.join(name)).filter(|file| file.exists()) {
+                fs::remove_file(&file).map_err(CustodyError::io(&file))?;
+            }
         }
         made
     }
@@ -104,15 +109,16 @@ impl Custody {
         let entry = custody.instance_entry("init", &home.display().to_string());
         let recipient = kit.recipient();
         custody.vault.set_fact(KIT_RECIPIENT, &recipient, &entry).await?;
-        custody.vault.set_fact(INSTANCE, &custody.instance.to_string(), &entry).await?;
         let backups = DestinationRow { name: DEFAULT_DESTINATION.into(), url: "file:backups".into() };
         custody.vault.add_destination(&backups, &custody.instance_entry("destination.add", &backups.name)).await?;
         let owner = custody.new_owner(owner_name);
         custody.vault.create_owner(&owner, &custody.done(owner.id, "owner.create", &owner.name)).await?;
         custody.system_repository().await?;
+        // The instance id comes last: a home without one was not finished.
         let kit_page = home.join("recovery-kit.html");
         fs::write(&kit_page, kit.page(&custody.instance.to_string(), &now.to_string())).map_err(CustodyError::io(&kit_page))?;
         fs::set_permissions(&kit_page, fs::Permissions::from_mode(0o600)).map_err(CustodyError::io(&kit_page))?;
+        custody.vault.set_fact(INSTANCE, &custody.instance.to_string(), &entry).await?;
         Ok(InitReport { custody, owner, kit, kit_page })
     }
 
@@ -122,6 +128,10 @@ impl Custody {
     /// There is none, its key is missing or readable by others, or its vault is newer than this program.
     pub async fn open(home: &Path, environment: &BTreeMap<String, String>, actor: &str, ambient: Arc<dyn Ambient>) -> CustodyResult<Self> {
         let key = home.join("instance.key");
+        if !key.exists() && home.join("vault.db").exists() {
+            let lost = "put it back from a copy, or bring the memories into a new home with the recovery kit (`keepsake key kit --open`)";
+            return Err(CustodyError::Damaged(format!("the vault at {} is here but its instance.key is missing: {lost}", home.display())));
+        }
         if !key.exists() {
             return Err(CustodyError::Usage(format!("there is no Keepsake home at {}: make one with `keepsake init`", home.display())));
         }
@@ -156,7 +166,25 @@ impl Custody {
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(CustodyError::io(path))?;
         }
         let instance = InstanceId::from_bytes([0; 16]);
-        Ok(Self { home, config, vault, keys, ambient, engine: Arc::new(SystemAmbient), actor: actor.into(), instance })
+        Ok(Self {
+            home,
+            config,
+            vault,
+            keys,
+            ambient,
+            engine: Arc::new(SystemAmbient),
+            actor: actor.into(),
+            limits: ShardLimits::FORMAT,
+            instance,
+        })
+    }
+
+    /// Cuts days into smaller files than the format does, so that tests reach every case with few memories.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_limits_for_tests(mut self, limits: ShardLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Closes the vault.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    Bundle, Custody, CustodyError, CustodyResult, Monitor, RestoreMode,
+    Bundle, Custody, CustodyError, CustodyResult, Monitor, RestoreChoice, RestoreMode,
     drafts::{Job, Known, Prepared},
 };
 
@@ -39,6 +39,8 @@ pub struct ImportOptions {
     pub account: String,
     /// Leave memories whose item changed as they are.
     pub keep_existing: bool,
+    /// Take the source's version even of memories that were edited here since.
+    pub replace_edited: bool,
     /// Bring back what its owner deleted here.
     pub bring_back: bool,
 }
@@ -114,9 +116,35 @@ impl Custody {
         mode: ImportMode,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
-        let result = self.run_import(owner, path, options, mode, monitor).await;
+        let result = self.leased_import(owner, path, options, mode, monitor).await;
         self.audited(Some(owner), if mode == ImportMode::Plan { "import.plan" } else { "import" }, &path.display().to_string(), result)
             .await
+    }
+
+    /// One import of an owner at a time: two would each take the same items for new.
+    async fn leased_import(
+        &self,
+        owner: OwnerId,
+        path: &Path,
+        options: &ImportOptions,
+        mode: ImportMode,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ImportReport> {
+        if mode == ImportMode::Plan {
+            return self.run_import(owner, path, options, mode, monitor).await;
+        }
+        let lease = self.vault.lease(&format!("import {owner}"), &self.holder()).await?;
+        let renewal = self.keep_renewing(lease.clone());
+        let result = self.run_import(owner, path, options, mode, monitor).await;
+        renewal.abort();
+        self.vault.release(&lease).await?;
+        result
+    }
+
+    /// Whether a memory was edited here since it was imported.
+    async fn is_edited(&self, owner: OwnerId, id: &MemoryId) -> CustodyResult<bool> {
+        let row = self.vault.memory(owner, id).await?;
+        Ok(row.is_some_and(|row| row.memory.source.is_some_and(|source| source.edited)))
     }
 
     async fn run_import(
@@ -133,7 +161,12 @@ impl Custody {
             return self.import_bundle(owner, path, options, mode, &*monitor).await;
         }
         monitor.stage("importing", None, None);
-        let read = ReadOptions { now: self.now(), zone: options.zone.clone(), map: options.map.clone(), account: options.account.clone() };
+        let read = ReadOptions {
+            now: self.now(),
+            zone: options.zone.clone(),
+            map: options.map.clone(),
+            account: account(format, &input, options),
+        };
         let (send, receive) = sync_channel(BATCH);
         let reader_input = input.clone();
         let reader = tokio::task::spawn_blocking(move || {
@@ -149,6 +182,7 @@ impl Custody {
             monitor,
             report: ImportReport { format: format.name().into(), ..ImportReport::default() },
             known: Known::default(),
+            seen: HashMap::new(),
         };
         let taken = self.take_all(&mut job, receive).await;
         drop(reader.await);
@@ -195,10 +229,9 @@ impl Custody {
         }
         let keys: Vec<Sha256Digest> = prepared.iter().map(|p| p.key).collect();
         let states = self.vault.source_states(job.owner, &keys).await?;
-        let mut seen = HashMap::new();
         let mut wanted = Vec::new();
         for mut item in prepared {
-            if let Some(first) = seen.insert(item.key, item.draft.origin.clone()) {
+            if let Some(first) = job.seen.insert(item.key, item.draft.origin.clone()) {
                 let reason =
                     format!("has the same id as {first} and was left out; give the field that tells them apart with --map id=FIELD");
                 job.problem(item.draft.origin, reason);
@@ -212,6 +245,13 @@ impl Custody {
                 }
                 Some(SourceState::Here(..)) if job.options.keep_existing => {
                     job.report.kept += 1;
+                    continue;
+                }
+                Some(SourceState::Here(id, _)) if !job.options.replace_edited && self.is_edited(job.owner, id).await? => {
+                    job.report.kept += 1;
+                    let reason =
+                        "changed at its source, and was edited here too; it is left as it is here (--replace-edited takes the source's)";
+                    job.problem(item.draft.origin, reason.into());
                     continue;
                 }
                 Some(SourceState::Trashed(_) | SourceState::Gone(_)) if !job.options.bring_back => {
@@ -266,10 +306,8 @@ impl Custody {
             if !item.replaces {
                 fresh.push(memory);
             } else {
-                if let Some(old) = self.vault.memory(job.owner, &memory.id).await? {
-                    // Where its owner has put it here since stays.
-                    memory.collections.extend(old.memory.collections);
-                    memory.settle();
+                if let Some(old) = write.memory(&memory.id).await? {
+                    keep_what_is_here(&mut memory, old);
                 }
                 write.put_memory(&memory).await?;
             }
@@ -326,6 +364,7 @@ impl Custody {
         let from = path.display().to_string();
         let plan = self.plan_restore(owner, &bundle, &from).await?;
         let restore = if options.keep_existing { RestoreMode::KeepLive } else { RestoreMode::Replace };
+        let choice = RestoreChoice { mode: restore, bring_back: options.bring_back };
         let mut report = ImportReport {
             format: Format::Bundle.name().into(),
             items: plan.new + plan.same + plan.conflicting + plan.deleted,
@@ -336,11 +375,33 @@ impl Custody {
         };
         *(if options.keep_existing { &mut report.kept } else { &mut report.changed }) = plan.conflicting;
         report.problems = plan.unreadable;
+        let altered = tokio::task::block_in_place(|| bundle.altered_files())?;
+        report.problems.extend(
+            altered.into_iter().map(|path| (path, "is not what the manifest of the bag says: it was changed after the export".to_owned())),
+        );
         if mode == ImportMode::Apply {
-            let done = self.restore_into(owner, &bundle, &from, restore, monitor).await?;
+            let done = self.restore_into(owner, &bundle, &from, choice, monitor).await?;
             report.media = done.media;
             report.problems.extend(done.media_missing);
         }
         Ok(report)
     }
+}
+
+/// What its owner has done with a memory here stays when a newer item of its source replaces it: where it was put, and
+/// originals that the source does not bring this time.
+fn keep_what_is_here(memory: &mut Memory, old: Memory) {
+    for attachment in memory.attachments.iter_mut().filter(|a| a.medium.is_none()) {
+        if let Some(known) = old.attachments.iter().find(|a| a.key == attachment.key) {
+            attachment.medium.clone_from(&known.medium);
+        }
+    }
+    memory.collections.extend(old.collections);
+    memory.settle();
+}
+
+/// Items of formats without ids of their own are told apart by the name of the folder or file they came from.
+fn account(format: Format, input: &Input, options: &ImportOptions) -> String {
+    let named = !options.account.is_empty() || matches!(format, Format::Media | Format::DayOne);
+    if named { options.account.clone() } else { input.stem() }
 }

@@ -42,7 +42,7 @@ pub use import::{ImportMode, ImportOptions, ImportReport};
 pub use keys::{FileKeyProvider, KeyProvider};
 pub use kit::RecoveryKit;
 pub use memories::{MemoryDraft, MemoryEdit, SearchPage};
-pub use recover::{RestoreMode, RestorePlan, VaultRestoreReport};
+pub use recover::{RestoreChoice, RestoreMode, RestorePlan, VaultRestoreReport};
 pub use sample::{SampleSpec, drawn_photo, sample_memories};
 pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
 pub use verify::VerifyReport;

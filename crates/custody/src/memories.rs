@@ -63,6 +63,12 @@ fn tags(words: &[String]) -> CustodyResult<Vec<TagName>> {
 impl Custody {
     fn when(&self, date: Option<&str>, zone: Option<&str>) -> CustodyResult<When> {
         let zone = zone.map(str::parse::<Zone>).transpose()?;
+        if let Some(unknown) = zone.as_ref().filter(|z| z.to_jiff().is_none()) {
+            return Err(CustodyError::Usage(format!(
+                "there is no zone `{}`; zones are named like Europe/Lisbon or +02:00",
+                unknown.as_str()
+            )));
+        }
         match date {
             Some(date) => Ok(When::parse(date, zone.as_ref())?),
             None => Ok(When::instant(self.now(), zone.unwrap_or_else(Zone::utc))),
@@ -139,7 +145,12 @@ impl Custody {
     /// It is not there, or a value breaks a rule.
     pub async fn edit_memory(&self, owner: OwnerId, id: &str, edit: &MemoryEdit) -> CustodyResult<Memory> {
         let result = async {
-            let mut memory = self.memory(owner, id).await?.memory;
+            let row = self.memory(owner, id).await?;
+            if row.trashed {
+                return Err(CustodyError::Usage(format!("memory `{id}` is in the trash: `keepsake memory undelete {id}` takes it out")));
+            }
+            let before = row.memory;
+            let mut memory = before.clone();
             if let Some(text) = &edit.text {
                 memory.text.clone_from(text);
             }
@@ -154,8 +165,17 @@ impl Custody {
                 memory.tags.remove(&tag);
             }
             let live = self.attach(owner, &edit.attach, &mut memory).await?;
-            memory.modified = self.now();
             memory.settle();
+            if memory == before {
+                return Err(CustodyError::Usage("there is nothing to change: it is so already".into()));
+            }
+            if memory.text.trim().is_empty() && memory.title.is_none() && memory.attachments.is_empty() {
+                return Err(CustodyError::Usage("that would leave nothing of it; `keepsake memory delete` removes a memory".into()));
+            }
+            memory.modified = self.now();
+            if let Some(source) = &mut memory.source {
+                source.edited = true;
+            }
             let mut write = self.vault.write(owner, &self.actor).await?;
             write.media_live(&live).await?;
             write.put_memory(&memory).await?;
@@ -271,6 +291,9 @@ impl Custody {
 
 /// The digest and length of a file.
 pub(crate) fn hash_file(path: &std::path::Path) -> CustodyResult<(keepsake_record::Sha256Digest, u64)> {
+    if !std::fs::metadata(path).map_err(CustodyError::io(path))?.is_file() {
+        return Err(CustodyError::Usage(format!("{} is no file", path.display())));
+    }
     let mut file = std::fs::File::open(path).map_err(CustodyError::io(path))?;
     hash_reader(&mut file).map_err(CustodyError::io(path))
 }

@@ -1,6 +1,11 @@
 //! Recovery: a snapshot into a folder, a snapshot or bundle into a vault. Plan first.
 
-use std::{collections::BTreeMap, io::BufRead, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::BufRead,
+    path::Path,
+    sync::Arc,
+};
 
 use keepsake_record::{Collection, Consent, Entity, Insight, Memory, MemoryId, Owner, OwnerId, Person, Place, Sha256Digest, Tag};
 use keepsake_repository::{Id, Monitor, RestoreOptions, RestoreOutcome};
@@ -19,6 +24,15 @@ pub enum RestoreMode {
     KeepLive,
     /// Take the version that is restored; the vault's stays in the history.
     Replace,
+}
+
+/// How to bring a bundle into a vault.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RestoreChoice {
+    /// What to do with other versions.
+    pub mode: RestoreMode,
+    /// Bring back what its owner deleted here.
+    pub bring_back: bool,
 }
 
 /// What a restore into a vault would do.
@@ -137,12 +151,14 @@ impl Custody {
     /// The bundle or the vault cannot be read.
     pub async fn plan_restore(&self, owner: OwnerId, bundle: &Bundle, from: &str) -> CustodyResult<RestorePlan> {
         let mut plan = RestorePlan { from: from.to_owned(), ..RestorePlan::default() };
+        let mut seen = HashSet::new();
         let files: Vec<String> = bundle.files_below("memories/").map(str::to_owned).collect();
         for path in files {
-            let (memories, bad) = tokio::task::block_in_place(|| lines::<Memory>(bundle, &path));
+            let (memories, bad) = tokio::task::block_in_place(|| memories(bundle, &path, &mut seen));
             plan.unreadable.extend(bad);
             self.classify(owner, &memories, &mut plan).await?;
         }
+        plan.unreadable.extend(tokio::task::block_in_place(|| count_missing(bundle, seen.len())));
         Ok(plan)
     }
 
@@ -156,7 +172,7 @@ impl Custody {
             }
             Some(IdState::Here(line)) if line.as_bytes() == memory.to_line() => {
                 plan.same += 1;
-                Decision::Leave
+                Decision::Same
             }
             Some(IdState::Here(_)) => {
                 plan.conflicting += 1;
@@ -164,7 +180,7 @@ impl Custody {
             }
             Some(IdState::Trashed(_) | IdState::Gone) => {
                 plan.deleted += 1;
-                Decision::Leave
+                Decision::Deleted
             }
         };
         Ok(memories.iter().map(decide).collect())
@@ -179,10 +195,10 @@ impl Custody {
         owner: OwnerId,
         bundle: &Bundle,
         from: &str,
-        mode: RestoreMode,
+        choice: RestoreChoice,
         monitor: &dyn Monitor,
     ) -> CustodyResult<VaultRestoreReport> {
-        let result = self.run_restore_into(owner, bundle, from, mode, monitor).await;
+        let result = self.run_restore_into(owner, bundle, from, choice, monitor).await;
         self.audited_failure(Some(owner), "restore.vault", from, result).await
     }
 
@@ -191,30 +207,32 @@ impl Custody {
         owner: OwnerId,
         bundle: &Bundle,
         from: &str,
-        mode: RestoreMode,
+        choice: RestoreChoice,
         monitor: &dyn Monitor,
     ) -> CustodyResult<VaultRestoreReport> {
         let mut report = VaultRestoreReport { owner: owner.to_string(), ..VaultRestoreReport::default() };
         report.plan.from = from.to_owned();
-        self.restore_entities(owner, bundle, mode, &mut report).await?;
+        self.restore_entities(owner, bundle, choice.mode, &mut report).await?;
         let files: Vec<String> = bundle.files_below("memories/").map(str::to_owned).collect();
         monitor.stage("restoring memories", Some(files.len() as u64), None);
         let mut waiting: Vec<(Memory, Decision)> = Vec::new();
+        let mut seen = HashSet::new();
         for path in files {
             if monitor.cancelled() {
                 return Err(keepsake_repository::RepositoryError::Cancelled.into());
             }
-            let (memories, bad) = tokio::task::block_in_place(|| lines::<Memory>(bundle, &path));
+            let (memories, bad) = tokio::task::block_in_place(|| memories(bundle, &path, &mut seen));
             bad.iter().for_each(|(origin, reason)| monitor.problem(origin, reason));
             report.plan.unreadable.extend(bad);
             let decisions = self.classify(owner, &memories, &mut report.plan).await?;
             waiting.extend(memories.into_iter().zip(decisions));
             if waiting.len() >= BATCH {
-                self.restore_batch(owner, bundle, mode, std::mem::take(&mut waiting), &mut report, monitor).await?;
+                self.restore_batch(owner, bundle, choice, std::mem::take(&mut waiting), &mut report, monitor).await?;
             }
             monitor.advance(1, 0);
         }
-        self.restore_batch(owner, bundle, mode, waiting, &mut report, monitor).await?;
+        self.restore_batch(owner, bundle, choice, waiting, &mut report, monitor).await?;
+        report.plan.unreadable.extend(tokio::task::block_in_place(|| count_missing(bundle, seen.len())));
         self.vault.index_all(owner).await?;
         Ok(report)
     }
@@ -248,29 +266,50 @@ impl Custody {
         Ok(())
     }
 
-    async fn restore_batch(
+    /// Puts back originals of memories that are here while their files are not, or not as long as they should be, or were
+    /// found rotten by the last backup.
+    async fn heal_media(
         &self,
         owner: OwnerId,
         bundle: &Bundle,
-        mode: RestoreMode,
-        batch: Vec<(Memory, Decision)>,
+        memories: impl Iterator<Item = &Memory>,
         report: &mut VaultRestoreReport,
         monitor: &dyn Monitor,
     ) -> CustodyResult<()> {
-        let wanted =
-            |decision: &Decision| *decision == Decision::Create || (*decision == Decision::Conflict && mode == RestoreMode::Replace);
-        let batch: Vec<(Memory, Decision)> = batch.into_iter().filter(|(_, d)| wanted(d)).collect();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let mut media: BTreeMap<Sha256Digest, (String, u64)> = BTreeMap::new();
-        for (memory, _) in &batch {
+        let owed: HashSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
+        let mut lost: BTreeMap<Sha256Digest, (String, u64)> = BTreeMap::new();
+        for memory in memories {
             let lengths: BTreeMap<Sha256Digest, u64> =
                 memory.attachments.iter().filter_map(|a| a.medium.as_ref()).map(|m| (m.sha256, m.bytes)).collect();
             for (path, digest) in memory.media_paths() {
-                media.insert(digest, (path, lengths[&digest]));
+                let bytes = lengths[&digest];
+                let stored = tokio::task::block_in_place(|| self.vault.stored_length(owner, &digest))?;
+                if stored != Some(bytes) || owed.contains(&format!("data/{path}")) {
+                    lost.insert(digest, (path, bytes));
+                }
             }
         }
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let live = self.store_media(owner, bundle, lost, report, monitor).await?;
+        let mut write = self.vault.write(owner, &self.actor).await?;
+        write.media_live(&live).await?;
+        report.media += live.len() as u64;
+        let entry = self.entry(Some(owner), "restore.media", &report.plan.from, Outcome::Complete, json!({ "media": live.len() }));
+        write.commit(&entry).await?;
+        Ok(())
+    }
+
+    /// Stores originals of a bundle; answers those that are here now, and names the others.
+    async fn store_media(
+        &self,
+        owner: OwnerId,
+        bundle: &Bundle,
+        media: BTreeMap<Sha256Digest, (String, u64)>,
+        report: &mut VaultRestoreReport,
+        monitor: &dyn Monitor,
+    ) -> CustodyResult<Vec<(Sha256Digest, u64)>> {
         let announced: Vec<(Sha256Digest, u64)> = media.iter().map(|(digest, (_, bytes))| (*digest, *bytes)).collect();
         self.vault.media_pending(owner, &announced).await?;
         let mut live = Vec::new();
@@ -286,12 +325,44 @@ impl Custody {
                 }
             }
         }
+        Ok(live)
+    }
+
+    async fn restore_batch(
+        &self,
+        owner: OwnerId,
+        bundle: &Bundle,
+        choice: RestoreChoice,
+        batch: Vec<(Memory, Decision)>,
+        report: &mut VaultRestoreReport,
+        monitor: &dyn Monitor,
+    ) -> CustodyResult<()> {
+        let wanted = |decision: &Decision| match decision {
+            Decision::Create => true,
+            Decision::Conflict => choice.mode == RestoreMode::Replace,
+            Decision::Deleted => choice.bring_back,
+            Decision::Same => false,
+        };
+        self.heal_media(owner, bundle, batch.iter().filter(|(_, d)| *d == Decision::Same).map(|(m, _)| m), report, monitor).await?;
+        let batch: Vec<(Memory, Decision)> = batch.into_iter().filter(|(_, d)| wanted(d)).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut media: BTreeMap<Sha256Digest, (String, u64)> = BTreeMap::new();
+        for (memory, _) in &batch {
+            let lengths: BTreeMap<Sha256Digest, u64> =
+                memory.attachments.iter().filter_map(|a| a.medium.as_ref()).map(|m| (m.sha256, m.bytes)).collect();
+            for (path, digest) in memory.media_paths() {
+                media.insert(digest, (path, lengths[&digest]));
+            }
+        }
+        let live = self.store_media(owner, bundle, media, report, monitor).await?;
         let mut write = self.vault.write(owner, &self.actor).await?;
         write.media_live(&live).await?;
         for (memory, decision) in &batch {
             match decision {
                 Decision::Create => write.create_memories(std::slice::from_ref(memory)).await?,
-                _ => drop(write.put_memory(memory).await?),
+                Decision::Same | Decision::Conflict | Decision::Deleted => drop(write.put_memory(memory).await?),
             }
         }
         let entry = self.entry(
@@ -308,11 +379,32 @@ impl Custody {
     }
 }
 
+/// The memories of a file that keep the rules, once each; the others are named.
+fn memories(bundle: &Bundle, path: &str, seen: &mut HashSet<MemoryId>) -> (Vec<Memory>, Vec<(String, String)>) {
+    let (read, mut bad) = lines::<Memory>(bundle, path);
+    let mut good = Vec::with_capacity(read.len());
+    for memory in read {
+        match memory.validate() {
+            Err(error) => bad.push((format!("{path}: memory {}", memory.id), error.to_string())),
+            Ok(()) if !seen.insert(memory.id) => bad.push((format!("{path}: memory {}", memory.id), "stands twice in the bundle".into())),
+            Ok(()) => good.push(memory),
+        }
+    }
+    (good, bad)
+}
+
+/// What a bundle says it holds and what was found.
+fn count_missing(bundle: &Bundle, found: usize) -> Option<(String, String)> {
+    let said = bundle.header().ok()?.counts.get("memories").copied()?;
+    (said > found as u64).then(|| ("keepsake.json".to_owned(), format!("the bundle says that it holds {said} memories; {found} are there")))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Create,
+    Same,
     Conflict,
-    Leave,
+    Deleted,
 }
 
 /// The things of a file, and the lines that are none. A file that is not there has none.
@@ -347,6 +439,13 @@ async fn put_all<T: DeserializeOwned + Serialize>(
     report.plan.unreadable.extend(bad);
     for value in &values {
         let (id, name) = key(value);
+        // The name of an insight becomes a file's name.
+        if entity == Entity::Insight && !(1..=64).contains(&name.len())
+            || entity == Entity::Insight && !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            report.plan.unreadable.push((path.to_owned(), format!("`{}` is no name of a series of insights", name.escape_debug())));
+            continue;
+        }
         if (mode == RestoreMode::Replace || !write.has_entity(entity, &id).await?) && write.put_entity(entity, &id, &name, value).await? {
             report.entities += 1;
         }

@@ -13,7 +13,7 @@ use keepsake_vault::{DayFileRow, Snapshot, Touched};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::CustodyResult;
+use crate::{CustodyError, CustodyResult};
 
 /// What a path of the bundle holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,47 @@ const SMALL_FILES: [(Entity, &str); 5] = [
     (Entity::Tag, "tags.ndjson"),
 ];
 
+/// What a renderer sends: a path, or `None` once the whole bundle was sent.
+pub(crate) type Message = CustodyResult<Option<Rendered>>;
+
+/// Receives what a renderer sends. A renderer that ends without saying so has died: that is an error, not the end.
+pub(crate) struct RenderedStream {
+    messages: mpsc::Receiver<Message>,
+    ended: bool,
+}
+
+impl RenderedStream {
+    pub fn new(messages: mpsc::Receiver<Message>) -> Self {
+        Self { messages, ended: false }
+    }
+
+    pub async fn next(&mut self) -> Option<CustodyResult<Rendered>> {
+        if self.ended {
+            return None;
+        }
+        let message = self.messages.recv().await;
+        self.take(message)
+    }
+
+    /// As [`RenderedStream::next`], on a thread that may block.
+    pub fn blocking_next(&mut self) -> Option<CustodyResult<Rendered>> {
+        if self.ended {
+            return None;
+        }
+        let message = self.messages.blocking_recv();
+        self.take(message)
+    }
+
+    fn take(&mut self, message: Option<Message>) -> Option<CustodyResult<Rendered>> {
+        let next = match message {
+            Some(message) => message.transpose(),
+            None => Some(Err(CustodyError::Damaged("reading the vault ended before its end".into()))),
+        };
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
 /// Renders one state of an owner's data.
 pub(crate) struct Renderer {
     pub snapshot: Snapshot,
@@ -120,17 +161,16 @@ impl Renderer {
     }
 
     /// The whole bundle, in the order that trees need.
-    pub async fn whole(mut self, with_history: bool, out: mpsc::Sender<CustodyResult<Rendered>>) {
-        if let Err(error) = self.send_whole(with_history, &out).await {
-            // The reader has gone when this fails: then nobody waits for the error either.
-            drop(out.send(Err(error)).await);
-        }
+    pub async fn whole(mut self, with_history: bool, out: mpsc::Sender<Message>) {
+        let last = self.send_whole(with_history, &out).await.map(|()| None);
+        // The reader has gone when this fails: then nobody waits for the end either.
+        drop(out.send(last).await);
     }
 
-    async fn send_whole(&mut self, with_history: bool, out: &mpsc::Sender<CustodyResult<Rendered>>) -> CustodyResult<()> {
+    async fn send_whole(&mut self, with_history: bool, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
         let send = async |rendered: Rendered| -> CustodyResult<()> {
             if rendered.body != Body::Gone {
-                drop(out.send(Ok(rendered)).await);
+                drop(out.send(Ok(Some(rendered))).await);
             }
             Ok(())
         };
@@ -178,16 +218,16 @@ impl Renderer {
         Ok(())
     }
 
-    async fn send_history(&mut self, out: &mpsc::Sender<CustodyResult<Rendered>>) -> CustodyResult<()> {
+    async fn send_history(&mut self, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
         let seq = self.snapshot.head.seq;
-        drop(out.send(Ok(self.history_head().await?)).await);
+        drop(out.send(Ok(Some(self.history_head().await?))).await);
         // Segment folders sort as text: 1/f before 2/10, all before the tail.
         for segment in 0..seq / SEGMENT_CHANGES {
-            drop(out.send(Ok(self.segment(segment).await?)).await);
+            drop(out.send(Ok(Some(self.segment(segment).await?))).await);
         }
         let tail = self.tail().await?;
         if tail.body != Body::Gone {
-            drop(out.send(Ok(tail)).await);
+            drop(out.send(Ok(Some(tail))).await);
         }
         let mut last = String::new();
         loop {
@@ -196,7 +236,7 @@ impl Renderer {
             last = digest.to_string();
             for digest in page {
                 let path = format!("history/{}", layout::history_media_path(&digest));
-                drop(out.send(Ok(Rendered { path, body: Body::Medium(digest) })).await);
+                drop(out.send(Ok(Some(Rendered { path, body: Body::Medium(digest) }))).await);
             }
         }
     }
@@ -269,7 +309,7 @@ impl Renderer {
             }
         }
         for path in touched.files.iter().filter(|p| p.starts_with("insights/")) {
-            let name = path.trim_start_matches("insights/").trim_end_matches(".ndjson");
+            let name = path.strip_prefix("insights/").and_then(|p| p.strip_suffix(".ndjson")).unwrap_or_default();
             add(self.entity_file(Entity::Insight, Some(name), path).await?);
         }
         for (day, keys) in &touched.days {
@@ -344,10 +384,11 @@ pub(crate) trait ParentDays: Send + Sync {
 /// The data ID of a state: SHA-256 over the lines `SHA-256, two spaces, path` of all files below `data/`, sorted by path.
 /// It does not depend on how a repository cuts or seals, and anybody can compute it from an export's manifest.
 pub(crate) async fn data_id(renderer: Renderer) -> CustodyResult<Sha256Digest> {
-    let (out, mut rendered) = mpsc::channel(64);
-    let render = tokio::spawn(renderer.whole(false, out));
+    let (out, rendered) = mpsc::channel(64);
+    tokio::spawn(renderer.whole(false, out));
+    let mut rendered = RenderedStream::new(rendered);
     let mut lines: BTreeMap<String, Sha256Digest> = BTreeMap::new();
-    while let Some(next) = rendered.recv().await {
+    while let Some(next) = rendered.next().await {
         let Rendered { path, body } = next?;
         let digest = match body {
             Body::Medium(digest) => digest,
@@ -360,7 +401,6 @@ pub(crate) async fn data_id(renderer: Renderer) -> CustodyResult<Sha256Digest> {
         };
         lines.insert(path, digest);
     }
-    drop(render.await);
     let mut hasher = Sha256::new();
     for (path, digest) in lines {
         hasher.update(format!("{digest}  {path}\n"));

@@ -217,13 +217,41 @@ impl Custody {
         self.audited(Some(owner), "snapshot.diff", from, result).await
     }
 
+    /// The originals of live memories whose files are not in the media store. Looks at each, reads none.
+    ///
+    /// # Errors
+    /// The vault or the store fails.
+    pub async fn lost_originals(&self, owner: OwnerId) -> CustodyResult<Vec<Sha256Digest>> {
+        let mut snapshot = self.vault.snapshot(owner).await?;
+        let (mut after, mut lost) = (String::new(), Vec::new());
+        loop {
+            let page = snapshot.media_after(&after, 1000).await?;
+            let Some((last, _)) = page.last() else { return Ok(lost) };
+            after.clone_from(last);
+            let vault = self.vault.clone();
+            lost.extend(
+                blocking(move || {
+                    let missing = |digest: &Sha256Digest| vault.stored_length(owner, digest).map(|length| length.is_none());
+                    let mut lost = Vec::new();
+                    for (_, digest) in page {
+                        if missing(&digest)? {
+                            lost.push(digest);
+                        }
+                    }
+                    Ok(lost)
+                })
+                .await?,
+            );
+        }
+    }
+
     /// The data ID of an owner's live state: equal states have equal ones, whatever program, machine or database holds them.
     ///
     /// # Errors
     /// The vault fails.
     pub async fn data_id(&self, owner: OwnerId) -> CustodyResult<Sha256Digest> {
         let snapshot = self.vault.snapshot(owner).await?;
-        data_id(Renderer::new(snapshot, self.limits()).await?).await
+        data_id(Renderer::new(snapshot, self.limits).await?).await
     }
 }
 

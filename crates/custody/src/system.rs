@@ -57,6 +57,7 @@ impl Custody {
             mark: String::new(),
             layout: crate::LAYOUT_VERSION,
             at: self.now().micros(),
+            skipped: Vec::new(),
         };
         let entry = self.entry(None, "backup.system", &catalogue.snapshot, Outcome::Complete, json!({}));
         Ok(self.vault.record_snapshot(None, &catalogue, &[], &entry).await?)

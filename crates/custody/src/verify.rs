@@ -74,13 +74,14 @@ impl Custody {
             Source::Home => self.vault.catalogue(Some(owner)).await?,
             Source::Elsewhere { .. } => Vec::new(),
         };
-        blocking(move || {
+        let (report, packs) = blocking(move || {
             let report = repository.check(&options, &*monitor)?;
             let there: Vec<Id> = repository.snapshots()?.0.into_iter().map(|(id, _)| id).collect();
             let gone = |id: &String| id.parse::<Id>().is_ok_and(|id| !there.contains(&id));
             let missing_snapshots =
                 recorded.into_iter().filter(|r| r.destination == destination).map(|r| r.snapshot).filter(gone).collect();
-            Ok(VerifyReport {
+            let packs: Vec<Id> = report.damage.iter().filter_map(|d| d.pack).collect();
+            let verified = VerifyReport {
                 damage: report.damage.into_iter().map(|d| d.message).collect(),
                 affected: report.affected.into_iter().map(|(path, ids)| (path, ids.iter().map(Id::to_string).collect())).collect(),
                 missing_snapshots,
@@ -89,8 +90,13 @@ impl Custody {
                 packs: report.packs,
                 packs_read: report.packs_read,
                 bytes_read: report.bytes_read,
-            })
+            };
+            Ok((verified, packs))
         })
-        .await
+        .await?;
+        if matches!(from, Source::Home) && !packs.is_empty() {
+            self.remember_damage(owner, &packs).await?;
+        }
+        Ok(report)
     }
 }

@@ -1,1 +1,8 @@
-//! Tests.
+//! The operations as a door sees them, on real files and real repositories.
+
+mod audit;
+mod histories;
+mod lost_media;
+mod moving;
+mod parents;
+mod support;

@@ -138,11 +138,17 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
         }
     }
     let (notes, media) = (ending(&["md", "markdown"]), files.iter().filter(|f| media_type::is_media(&f.path)).count());
-    if notes > 0 && notes * 4 >= media {
+    let others = files.iter().filter(|f| !f.path.split('/').any(|part| part.starts_with('.'))).count() - notes - media;
+    if notes > 0 && notes * 4 >= media && notes * 2 >= others {
         return Ok(Format::Markdown);
     }
-    if media > 0 {
+    if media > 0 && media * 2 >= others {
         return Ok(Format::Media);
+    }
+    for file in files.iter().filter(|f| f.ending() == "json" && f.depth() == 0) {
+        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&input.whole(&file.path)?) {
+            return Err(ReadError::malformed(format!("{}:{}", file.path, error.line()), format!("is not JSON: {error}")));
+        }
     }
     let names = Format::ALL.map(|(name, _)| name).join(", ");
     Err(ReadError::malformed(input.describe(), format!("is in no format that Keepsake knows: name it with --format ({names})")))

@@ -15,6 +15,9 @@ pub struct Source {
     /// SHA-256 over the item as it was read: equal means that the source did not change since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Sha256Digest>,
+    /// Whether its owner changed it here since it was read: then a newer item of the source does not replace it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
     /// The item's id there.
     pub id: String,
     /// The importer that read it, such as `dayone`.

@@ -144,7 +144,8 @@ impl LocalDay {
 
     /// Midnight of this day as if it were UTC: only for sorting beside instants.
     pub fn sort_micros(self) -> i64 {
-        self.0.to_zoned(jiff::tz::TimeZone::UTC).map_or(i64::MIN, |z| z.timestamp().as_microsecond())
+        let epoch = jiff::civil::date(1970, 1, 1);
+        i64::from(self.0.duration_since(epoch).as_hours() as i32 / 24) * 86_400_000_000
     }
 }
 

@@ -113,7 +113,9 @@ impl Repository {
                 return Err(error);
             }
         };
+        lock.assert_held()?;
         let counters = writer.finish()?;
+        lock.assert_held()?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let totals = Totals {
             files_read,
@@ -333,13 +335,20 @@ impl Builder<'_> {
     fn carry(&mut self, path: &[u8], reason: String) -> RepositoryResult<Option<Node>> {
         let path = String::from_utf8_lossy(path).into_owned();
         let found = match self.carry {
-            Some(tree) => self.repository.node_at(&tree, &path)?,
+            // A tree that cannot be read has nothing to carry.
+            Some(tree) => self.repository.node_at(&tree, &path).ok().flatten(),
             None => None,
         };
-        let whole = |node: &Node| node.content.iter().flatten().all(|id| self.repository.locate(BlobKind::Data, id).is_some());
-        let node = found.filter(whole);
+        let node = found.filter(|node| whole(self.repository, node));
         self.monitor.problem(&path, &reason);
         self.skipped.push(SkippedPath { path, reason, carried: node.is_some() });
         Ok(node)
     }
+}
+
+/// Whether all content of a node, and of everything below it, is still in the repository.
+fn whole(repository: &Repository, node: &Node) -> bool {
+    let here = node.content.iter().flatten().all(|id| repository.locate(BlobKind::Data, id).is_some());
+    let below = |id| repository.tree(&id).is_ok_and(|tree| tree.nodes.iter().all(|node| whole(repository, node)));
+    here && node.subtree.is_none_or(below)
 }

@@ -35,10 +35,7 @@ impl Share {
         match self {
             Self::All => true,
             Self::Part { number, of } => u32::from(id.as_bytes()[0]) % of == number - 1,
-            Self::Percent { percent, seed } => {
-                let word = u64::from_le_bytes(*id.as_bytes().first_chunk().expect("an id has 32 bytes"));
-                word.wrapping_mul(seed | 1).rotate_right(17) % 100 < u64::from(*percent)
-            }
+            Self::Percent { .. } => true,
         }
     }
 }
@@ -105,7 +102,7 @@ struct Check<'a> {
     repository: &'a Repository,
     monitor: &'a dyn Monitor,
     report: Report,
-    bad_blobs: HashSet<(BlobKind, Id)>,
+    bad_places: HashMap<(BlobKind, Id), HashSet<Option<Id>>>,
     trees: HashMap<Id, Option<Vec<(String, NodeFacts)>>>,
 }
 
@@ -126,7 +123,7 @@ impl Repository {
         // Snapshots first: one that appears later may rest on an index that is not read.
         let (snapshots, bad_snapshots) = self.snapshots()?;
         let bad_indexes = self.load_index()?;
-        let mut check = Check { repository: self, monitor, report: Report::default(), bad_blobs: HashSet::new(), trees: HashMap::new() };
+        let mut check = Check { repository: self, monitor, report: Report::default(), bad_places: HashMap::new(), trees: HashMap::new() };
         for error in bad_snapshots {
             check.report.add(DamageKind::Snapshot, error, None, monitor);
         }
@@ -163,9 +160,7 @@ impl Check<'_> {
         bad.sort();
         for (id, message) in bad {
             self.report.add(DamageKind::Pack, message, Some(id), self.monitor);
-            if !listed.contains_key(&id) {
-                self.mark_pack(&id);
-            }
+            self.mark_pack(&id);
         }
         Ok(())
     }
@@ -173,8 +168,15 @@ impl Check<'_> {
     fn mark_pack(&mut self, pack: &Id) {
         let by_pack = self.repository.index.read().expect("no holder panics").blobs_by_pack();
         for (kind, id, _) in by_pack.get(pack).into_iter().flatten() {
-            self.bad_blobs.insert((*kind, *id));
+            self.bad_places.entry((*kind, *id)).or_default().insert(Some(*pack));
         }
+    }
+
+    /// Whether no good place of a blob is known. `None` among its bad places: it cannot be read at all.
+    fn is_lost(&self, kind: BlobKind, id: &Id) -> bool {
+        let Some(bad) = self.bad_places.get(&(kind, *id)) else { return false };
+        bad.contains(&None)
+            || self.repository.index.read().expect("no holder panics").places(kind, id).all(|place| bad.contains(&Some(place.pack)))
     }
 
     fn packs_read(&mut self, options: &CheckOptions) -> RepositoryResult<()> {
@@ -182,6 +184,12 @@ impl Check<'_> {
         let by_pack = self.repository.index.read().expect("no holder panics").blobs_by_pack();
         let mut packs: Vec<_> = self.repository.index.read().expect("no holder panics").packs().filter(|(id, _)| share.takes(id)).collect();
         packs.sort_unstable();
+        if let Share::Percent { percent, seed } = share {
+            // Shuffled by the seed, then as many as the share says, never none.
+            let place = |id: &Id| Id::of(&[id.as_bytes().as_slice(), &seed.to_le_bytes()].concat());
+            packs.sort_unstable_by_key(|(id, _)| place(id));
+            packs.truncate((packs.len() * percent as usize).div_ceil(100));
+        }
         self.monitor.stage("reading packs", Some(packs.len() as u64), Some(packs.iter().map(|(_, bytes)| bytes).sum()));
         for (id, bytes) in packs {
             self.stop_if_asked()?;
@@ -239,7 +247,7 @@ impl Check<'_> {
             });
             if let Err(error) = opened.and_then(|sealed| self.repository.open_blob(blob, location, sealed)) {
                 self.report.add(DamageKind::Blob, error, Some(id), self.monitor);
-                self.bad_blobs.insert((*kind, *blob));
+                self.bad_places.entry((*kind, *blob)).or_default().insert(Some(id));
             }
         }
         Ok(())
@@ -267,7 +275,7 @@ impl Check<'_> {
             let facts = match tree {
                 Ok(tree) => Some(self.nodes(id, &tree)),
                 Err(error) => {
-                    self.bad_blobs.insert((BlobKind::Tree, id));
+                    self.bad_places.entry((BlobKind::Tree, id)).or_default().insert(None);
                     self.report.add(DamageKind::Tree, format!("tree {}: {error}", id.short()), None, self.monitor);
                     None
                 }
@@ -296,7 +304,7 @@ impl Check<'_> {
                 match self.repository.locate(BlobKind::Data, blob) {
                     Some(location) => length += location.plain_length(),
                     None => {
-                        if self.bad_blobs.insert((BlobKind::Data, *blob)) {
+                        if self.bad_places.entry((BlobKind::Data, *blob)).or_default().insert(None) {
                             let message = format!("blob {} of `{}` is in no index", blob.short(), node.display_name());
                             self.report.add(DamageKind::Blob, message, None, self.monitor);
                         }
@@ -317,7 +325,7 @@ impl Check<'_> {
 
     /// Names every path that damage reaches, with the snapshots that hold it.
     fn affected(&mut self, snapshots: &[(Id, Snapshot)]) {
-        if self.bad_blobs.is_empty() {
+        if self.bad_places.is_empty() {
             return;
         }
         let mut found: BTreeMap<String, Vec<Id>> = BTreeMap::new();
@@ -332,7 +340,7 @@ impl Check<'_> {
                     let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
                     match fact {
                         NodeFacts::Dir(subtree) => waiting.push((path, *subtree)),
-                        NodeFacts::File(blobs) if blobs.iter().any(|b| self.bad_blobs.contains(&(BlobKind::Data, *b))) => {
+                        NodeFacts::File(blobs) if blobs.iter().any(|b| self.is_lost(BlobKind::Data, b)) => {
                             found.entry(path).or_default().push(*id);
                         }
                         NodeFacts::File(_) => {}

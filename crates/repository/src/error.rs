@@ -35,7 +35,7 @@ pub enum RepositoryError {
         holder: String,
     },
     /// Somebody pruned while we wrote.
-    #[error("the repository at {place} was pruned while this backup ran: run the backup again")]
+    #[error("the repository at {place} was pruned, or our lock on it lapsed, while this backup ran: run the backup again")]
     ChangedMeanwhile {
         /// Where.
         place: String,

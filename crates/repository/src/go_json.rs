@@ -26,6 +26,19 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// As [`push_string`], for bytes that may not be UTF-8: Go writes `\ufffd` for each byte that is none.
+pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        let start = out.len();
+        push_string(out, chunk.valid());
+        out.remove(start);
+        out.pop();
+        chunk.invalid().iter().for_each(|_| out.extend_from_slice(b"\\ufffd"));
+    }
+    out.push(b'"');
+}
+
 /// `strconv.Quote` without the outer quotes: how restic writes names, which may be any bytes.
 pub(crate) fn quote(name: &[u8]) -> String {
     let mut quoted = String::with_capacity(name.len());

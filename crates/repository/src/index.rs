@@ -1,7 +1,7 @@
 //! The index: which pack holds which blob, and where.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry as Slot},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -78,39 +78,57 @@ pub(crate) struct Index {
     pack_numbers: HashMap<Id, u32, IdState>,
     pack_bytes: Vec<u64>,
     blobs: HashMap<(BlobKind, Id), Entry, IdState>,
+    /// Further places of blobs that stand in several packs.
+    others: HashMap<(BlobKind, Id), Vec<Entry>, IdState>,
+    /// Packs that were found damaged: what stands only there counts as missing.
+    distrusted: HashSet<Id, IdState>,
     /// The index files it was made from.
     pub files: HashSet<Id, IdState>,
 }
 
 impl Index {
+    /// The first trusted place of a blob.
     pub fn get(&self, kind: BlobKind, id: &Id) -> Option<Location> {
-        let entry = self.blobs.get(&(kind, *id))?;
-        Some(Location {
-            pack: self.packs[entry.pack as usize],
-            offset: entry.offset,
-            length: entry.length,
-            uncompressed: entry.uncompressed,
-        })
+        self.places(kind, id).find(|place| !self.distrusted.contains(&place.pack))
+    }
+
+    /// Every place of a blob, distrusted ones too.
+    pub fn places(&self, kind: BlobKind, id: &Id) -> impl Iterator<Item = Location> + '_ {
+        let key = (kind, *id);
+        let entries = self.blobs.get(&key).into_iter().chain(self.others.get(&key).into_iter().flatten());
+        entries.map(|e| Location { pack: self.packs[e.pack as usize], offset: e.offset, length: e.length, uncompressed: e.uncompressed })
     }
 
     pub fn contains(&self, kind: BlobKind, id: &Id) -> bool {
-        self.blobs.contains_key(&(kind, *id))
+        self.get(kind, id).is_some()
+    }
+
+    pub fn distrust(&mut self, pack: Id) {
+        self.distrusted.insert(pack);
     }
 
     /// Adds a pack and what is in it; the first place of a blob wins.
     pub fn add_pack(&mut self, pack: Id, blobs: &[PackedBlob]) {
-        if self.pack_numbers.contains_key(&pack) {
-            return;
-        }
-        let number = self.packs.len() as u32;
-        self.packs.push(pack);
+        let known = self.pack_numbers.get(&pack).copied();
+        let number = known.unwrap_or_else(|| {
+            self.packs.push(pack);
+            self.pack_bytes.push(32 + 4);
+            self.packs.len() as u32 - 1
+        });
         self.pack_numbers.insert(pack, number);
-        let header: u64 = blobs.iter().map(|b| if b.uncompressed == 0 { 37 } else { 41 }).sum();
-        let body: u64 = blobs.iter().map(|b| u64::from(b.length)).sum();
-        self.pack_bytes.push(body + header + 32 + 4);
         for blob in blobs {
+            // A pack that two index files list in part is as long as both parts together.
+            let listed =
+                known.is_some() && self.blobs.get(&(blob.kind, blob.id)).is_some_and(|e| e.pack == number && e.offset == blob.offset);
+            if !listed {
+                self.pack_bytes[number as usize] += u64::from(blob.length) + if blob.uncompressed == 0 { 37 } else { 41 };
+            }
             let entry = Entry { pack: number, offset: blob.offset, length: blob.length, uncompressed: blob.uncompressed };
-            self.blobs.entry((blob.kind, blob.id)).or_insert(entry);
+            match self.blobs.entry((blob.kind, blob.id)) {
+                Slot::Vacant(slot) => drop(slot.insert(entry)),
+                Slot::Occupied(first) if first.get().pack != number => self.others.entry((blob.kind, blob.id)).or_default().push(entry),
+                Slot::Occupied(_) => {}
+            }
         }
     }
 
@@ -123,7 +141,7 @@ impl Index {
     pub fn blobs_by_pack(&self) -> HashMap<Id, Vec<(BlobKind, Id, Location)>, IdState> {
         let mut by_pack: HashMap<Id, Vec<_>, IdState> = HashMap::default();
         for (kind, id) in self.blobs.keys() {
-            if let Some(location) = self.get(*kind, id) {
+            for location in self.places(*kind, id) {
                 by_pack.entry(location.pack).or_default().push((*kind, *id, location));
             }
         }

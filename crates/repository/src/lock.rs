@@ -57,6 +57,9 @@ const REFRESH: Duration = Duration::from_secs(5 * 60);
 /// restic calls a lock stale after this; one of ours that is older belongs to a process that is gone.
 const STALE_SECONDS: i64 = 30 * 60;
 
+/// A holder must stop when it could not refresh for so long: 22.5 minutes, as in restic.
+const HELD_SECONDS: i64 = 22 * 60 + 30;
+
 impl LockInfo {
     fn describe(&self) -> String {
         format!(
@@ -103,6 +106,7 @@ pub(crate) struct LockGuard {
 
 struct State {
     name: ObjectName,
+    refreshed: jiff::Timestamp,
     done: bool,
 }
 
@@ -115,7 +119,7 @@ impl Locker {
             self.store.delete(&name)?;
             return Err(error);
         }
-        let state = Arc::new((Mutex::new(State { name, done: false }), Condvar::new()));
+        let state = Arc::new((Mutex::new(State { name, refreshed: self.ambient.now(), done: false }), Condvar::new()));
         let (locker, shared) = (self.clone(), state.clone());
         let refresher = std::thread::spawn(move || refresh(&locker, kind, &shared));
         Ok(LockGuard { state, locker: self.clone(), refresher: Some(refresher) })
@@ -183,8 +187,25 @@ fn refresh(locker: &Locker, kind: LockKind, shared: &(Mutex<State>, Condvar)) {
         // The old lock stays if the new one cannot be written: it is honoured for another half hour.
         if let Ok(name) = locker.write(kind) {
             let old = std::mem::replace(&mut guard.name, name);
+            guard.refreshed = locker.ambient.now();
             drop(locker.store.delete(&old));
         }
+    }
+}
+
+impl LockGuard {
+    /// That others still see this lock: it was refreshed lately (by the wall clock, which goes on while a machine sleeps)
+    /// and nobody removed it. Called before anything is published that relies on it.
+    pub fn assert_held(&self) -> RepositoryResult<()> {
+        let (name, refreshed) = {
+            let guard = self.state.0.lock().expect("no holder panics");
+            (guard.name.clone(), guard.refreshed)
+        };
+        let age = self.locker.ambient.now().as_second() - refreshed.as_second();
+        if age <= HELD_SECONDS && self.locker.store.head(&name)?.is_some() {
+            return Ok(());
+        }
+        Err(RepositoryError::ChangedMeanwhile { place: self.locker.store.describe() })
     }
 }
 

@@ -8,6 +8,8 @@ use crate::{
 
 /// A pack is sent off once it holds this much.
 pub(crate) const PACK_TARGET_BYTES: usize = 16 << 20;
+/// And once it holds so many blobs: a header of more than 16 MiB is read by nobody.
+const PACK_BLOBS_MAX: usize = 100_000;
 /// The longest header that readers accept.
 const HEADER_MAX_BYTES: usize = 16 << 20;
 
@@ -36,7 +38,7 @@ impl PackBuilder {
     }
 
     pub fn is_full(&self) -> bool {
-        self.bytes.len() >= PACK_TARGET_BYTES
+        self.bytes.len() >= PACK_TARGET_BYTES || self.blobs.len() >= PACK_BLOBS_MAX
     }
 
     /// Appends an already sealed blob.

@@ -215,41 +215,78 @@ impl Repository {
         self.index.read().expect("no holder panics").get(kind, id)
     }
 
-    /// Reads one blob, checked against its id.
+    /// Reads one blob, checked against its id. Where it stands in several packs, a damaged one does not matter.
     ///
     /// # Errors
     /// The index does not know it, or its bytes are damaged or gone.
     pub fn blob(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
-        let location = self.expect_blob(kind, id)?;
-        let start = u64::from(location.offset);
-        let sealed = self.store.get_range(&object("data", &location.pack), start..start + u64::from(location.length))?;
-        self.open_blob(id, &location, &sealed)
+        self.from_any_place(kind, id, |location| {
+            let start = u64::from(location.offset);
+            let sealed = self.store.get_range(&object("data", &location.pack), start..start + u64::from(location.length))?;
+            self.open_blob(id, location, &sealed)
+        })
     }
 
     /// As [`Repository::blob`], for readers that want most of a pack: reads packs whole and keeps a few.
     pub(crate) fn blob_from_pack(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
-        let location = self.expect_blob(kind, id)?;
-        let cached =
-            self.packs.lock().expect("no holder panics").iter().find(|(pack, _)| *pack == location.pack).map(|(_, bytes)| bytes.clone());
-        let pack = match cached {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = self.store.get(&object("data", &location.pack))?;
-                let mut packs = self.packs.lock().expect("no holder panics");
-                packs.push_front((location.pack, bytes.clone()));
-                packs.truncate(PACK_CACHE_COUNT);
-                bytes
-            }
-        };
-        let range = location.offset as usize..location.offset as usize + location.length as usize;
-        let sealed = pack
-            .get(range)
-            .ok_or_else(|| RepositoryError::damaged(format!("pack {}", location.pack.short()), "it is shorter than its index says"))?;
-        self.open_blob(id, &location, sealed)
+        self.from_any_place(kind, id, |location| {
+            let pack = self.whole_pack(&location.pack)?;
+            let range = location.offset as usize..location.offset as usize + location.length as usize;
+            let short = || RepositoryError::damaged(format!("pack {}", location.pack.short()), "it is shorter than its index says");
+            self.open_blob(id, location, pack.get(range).ok_or_else(short)?)
+        })
     }
 
-    fn expect_blob(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Location> {
-        self.locate(kind, id).ok_or_else(|| RepositoryError::damaged(format!("blob {}", id.short()), "no index knows it"))
+    fn whole_pack(&self, pack: &Id) -> RepositoryResult<Bytes> {
+        let cached = self.packs.lock().expect("no holder panics").iter().find(|(id, _)| id == pack).map(|(_, bytes)| bytes.clone());
+        if let Some(bytes) = cached {
+            return Ok(bytes);
+        }
+        let bytes = self.store.get(&object("data", pack))?;
+        let mut packs = self.packs.lock().expect("no holder panics");
+        packs.push_front((*pack, bytes.clone()));
+        packs.truncate(PACK_CACHE_COUNT);
+        Ok(bytes)
+    }
+
+    fn from_any_place(&self, kind: BlobKind, id: &Id, read: impl Fn(&Location) -> RepositoryResult<Vec<u8>>) -> RepositoryResult<Vec<u8>> {
+        let places: Vec<Location> = self.index.read().expect("no holder panics").places(kind, id).collect();
+        let mut first = None;
+        for place in &places {
+            match read(place) {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        match first {
+            None => Err(RepositoryError::damaged(format!("blob {}", id.short()), "no index knows it")),
+            // A pack that is not there is damage, not a wrong question.
+            Some(RepositoryError::Store(error)) if error.is_not_found() => {
+                Err(RepositoryError::damaged(format!("pack {}", places[0].pack.short()), "it is missing"))
+            }
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Treats what stands only in this pack as missing: the next backup adds it again.
+    pub fn distrust(&self, pack: Id) {
+        self.index.write().expect("no holder panics").distrust(pack);
+    }
+
+    /// Packs that the index names and the store does not have, or has in another length. Lists all packs.
+    ///
+    /// # Errors
+    /// The store cannot list.
+    pub fn missing_packs(&self) -> RepositoryResult<Vec<Id>> {
+        let there: std::collections::HashMap<Id, u64> = self.list_ids("data")?.into_iter().collect();
+        Ok(self
+            .index
+            .read()
+            .expect("no holder panics")
+            .packs()
+            .filter(|(id, bytes)| there.get(id) != Some(bytes))
+            .map(|(id, _)| id)
+            .collect())
     }
 
     /// Opens, unpacks and checks a blob: its length must be the declared one, its hash its id.

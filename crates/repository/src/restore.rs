@@ -6,7 +6,7 @@ use std::{
     io::{Seek, Write},
     os::unix::{
         ffi::OsStrExt,
-        fs::{PermissionsExt, lchown, symlink},
+        fs::{OpenOptionsExt, PermissionsExt, lchown, symlink},
     },
     path::{Path, PathBuf},
     sync::{
@@ -38,12 +38,32 @@ pub struct RestoreOutcome {
     pub bytes: u64,
     /// Paths that could not be brought back, each with the reason.
     pub failed: Vec<(String, String)>,
+    /// Whether damage in the repository is among the reasons.
+    pub damaged: bool,
 }
 
 struct Job {
     node: Node,
     target: PathBuf,
     path: String,
+}
+
+/// Why one file did not come back.
+struct Failure {
+    reason: String,
+    damaged: bool,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self { reason: error.to_string(), damaged: false }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        Self { damaged: matches!(error, RepositoryError::Damaged { .. }), reason: error.to_string() }
+    }
 }
 
 struct Walk<'a> {
@@ -85,7 +105,9 @@ impl Repository {
             walked
         })?;
         for (from, to, path) in std::mem::take(&mut walk.linked) {
-            if let Err(error) = fs::hard_link(&from, &to) {
+            let in_the_way = options.overwrite && fs::symlink_metadata(&to).is_ok_and(|m| m.is_file());
+            let cleared = if in_the_way { fs::remove_file(&to) } else { Ok(()) };
+            if let Err(error) = cleared.and_then(|()| fs::hard_link(&from, &to)) {
                 walk.fail(&path, &error.to_string());
             }
         }
@@ -119,6 +141,7 @@ impl Walk<'_> {
         let nodes = match self.repository.blob_from_pack(BlobKind::Tree, tree).and_then(|bytes| crate::Tree::decode(*tree, &bytes)) {
             Ok(tree) => tree.nodes,
             Err(error) => {
+                self.outcome.lock().expect("no holder panics").damaged = true;
                 self.fail(if prefix.is_empty() { "/" } else { prefix }, &error.to_string());
                 return Ok(());
             }
@@ -203,23 +226,29 @@ fn write_files(
                 outcome.bytes += bytes;
                 monitor.advance(1, 0);
             }
-            Err(reason) => fail(outcome, monitor, &path, &reason),
+            Err(failure) => {
+                outcome.lock().expect("no holder panics").damaged |= failure.damaged;
+                fail(outcome, monitor, &path, &failure.reason);
+            }
         }
     }
 }
 
 /// Writes beside the target and renames, so that a file is whole or not there.
-fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bool, monitor: &dyn Monitor) -> Result<u64, String> {
+fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bool, monitor: &dyn Monitor) -> Result<u64, Failure> {
     if !overwrite && fs::symlink_metadata(target).is_ok() {
-        return Err("a file of this name is there already: choose another folder, or --overwrite".into());
+        return Err(Failure {
+            reason: "a file of this name is there already: choose another folder, or --overwrite".into(),
+            damaged: false,
+        });
     }
     let mut part_name = std::ffi::OsString::from(".keepsake-part-");
     part_name.push(Id::of(target.as_os_str().as_bytes()).short());
     let part = target.with_file_name(part_name);
     let written = write_part(repository, node, &part, monitor);
     let done = written.and_then(|bytes| {
-        fs::rename(&part, target).map_err(|e| e.to_string())?;
-        apply_meta(target, node).map_err(|e| e.to_string())?;
+        fs::rename(&part, target)?;
+        apply_meta(target, node)?;
         Ok(bytes)
     });
     if done.is_err() {
@@ -229,21 +258,21 @@ fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bo
     done
 }
 
-fn write_part(repository: &Repository, node: &Node, part: &Path, monitor: &dyn Monitor) -> Result<u64, String> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(part).map_err(|e| e.to_string())?;
+fn write_part(repository: &Repository, node: &Node, part: &Path, monitor: &dyn Monitor) -> Result<u64, Failure> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
     let mut length = 0;
     for id in node.content.iter().flatten() {
-        let bytes = repository.blob_from_pack(BlobKind::Data, id).map_err(|e| e.to_string())?;
+        let bytes = repository.blob_from_pack(BlobKind::Data, id)?;
         // Long runs of zeros become holes.
         if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
-            file.seek(io::SeekFrom::Current(bytes.len() as i64)).map_err(|e| e.to_string())?;
+            file.seek(io::SeekFrom::Current(bytes.len() as i64))?;
         } else {
-            file.write_all(&bytes).map_err(|e| e.to_string())?;
+            file.write_all(&bytes)?;
         }
         length += bytes.len() as u64;
         monitor.advance(0, bytes.len() as u64);
     }
-    file.set_len(length).and_then(|()| file.sync_data()).map_err(|e| e.to_string())?;
+    file.set_len(length).and_then(|()| file.sync_data())?;
     Ok(length)
 }
 
@@ -274,9 +303,8 @@ fn apply_meta(target: &Path, node: &Node) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         lchown(target, Some(node.uid), Some(node.gid))?;
     }
-    for (name, value) in &node.xattrs {
-        xattr::set(target, name, value)?;
-    }
+    // Attributes that this file system or user cannot have must not cost the file its permissions and time.
+    let attributes = node.xattrs.iter().try_for_each(|(name, value)| xattr::set(target, name, value));
     if node.kind != NodeKind::Symlink {
         fs::set_permissions(target, fs::Permissions::from_mode(unix_mode(node.mode)))?;
     }
@@ -290,5 +318,6 @@ fn apply_meta(target: &Path, node: &Node) -> io::Result<()> {
         rustix::fs::Timespec { tv_sec: nanos.div_euclid(1_000_000_000) as i64, tv_nsec: nanos.rem_euclid(1_000_000_000) as _ }
     };
     let times = rustix::fs::Timestamps { last_access: spec(&node.atime), last_modification: spec(&node.mtime) };
-    rustix::fs::utimensat(rustix::fs::CWD, target, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from)
+    rustix::fs::utimensat(rustix::fs::CWD, target, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+    attributes
 }

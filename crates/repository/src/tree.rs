@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     Id, RepositoryError, RepositoryResult,
-    go_json::{push_string, quote, unquote},
+    go_json::{push_bytes, push_string, quote, unquote},
 };
 
 /// What a node is.
@@ -140,7 +140,10 @@ impl Node {
         fields.number("device_id", self.device_id);
         fields.number("size", self.size);
         fields.number("links", self.links);
-        fields.optional("linktarget", &String::from_utf8_lossy(&self.link_target));
+        if !self.link_target.is_empty() {
+            fields.key("linktarget");
+            push_bytes(fields.out, &self.link_target);
+        }
         if std::str::from_utf8(&self.link_target).is_err() {
             fields.text("linktarget_raw", &BASE64.encode(&self.link_target));
         }
@@ -387,7 +390,7 @@ mod tests {
         assert_eq!(
             text,
             format!(
-                "{{\"nodes\":[{{\"name\":\"a\\u0026b\",\"type\":\"file\",\"mode\":420,{t},\"size\":7,\"links\":2,\"extended_attributes\":[{{\"name\":\"user.x\",\"value\":\"AQI=\"}}],\"content\":[\"{id}\"]}},{{\"name\":\"l\\\\xff\",\"type\":\"symlink\",{t},\"linktarget\":\"to\u{fffd}\",\"linktarget_raw\":\"dG/+\",\"content\":null}},{{\"name\":\"z\",\"type\":\"dir\",\"mode\":2147484141,{t},\"content\":null,\"subtree\":\"{id}\"}}]}}\n"
+                "{{\"nodes\":[{{\"name\":\"a\\u0026b\",\"type\":\"file\",\"mode\":420,{t},\"size\":7,\"links\":2,\"extended_attributes\":[{{\"name\":\"user.x\",\"value\":\"AQI=\"}}],\"content\":[\"{id}\"]}},{{\"name\":\"l\\\\xff\",\"type\":\"symlink\",{t},\"linktarget\":\"to\\ufffd\",\"linktarget_raw\":\"dG/+\",\"content\":null}},{{\"name\":\"z\",\"type\":\"dir\",\"mode\":2147484141,{t},\"content\":null,\"subtree\":\"{id}\"}}]}}\n"
             )
         );
         assert_eq!(Tree::decode(id, text.as_bytes()).expect("readable"), tree);

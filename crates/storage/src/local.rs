@@ -1,15 +1,21 @@
 //! A folder as a store, through `object_store`: temporary file, fsync of file and folder, then a name.
 
-use std::{io, ops::Range, path::PathBuf};
+use std::{
+    io::{self, Read as _},
+    ops::Range,
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, executor::block_on};
 use object_store::{
-    Error as Cause, ObjectStore, ObjectStoreExt, PutMode as ObjectPutMode, PutOptions, PutPayload, WriteMultipart, local::LocalFileSystem,
-    path::Path,
+    Error as Cause, ObjectStore, ObjectStoreExt, PutMode as ObjectPutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path,
 };
 
 use crate::{ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
+
+/// How much of a long object is written at a time.
+const PART_BYTES: u64 = 8 << 20;
 
 /// Objects as files below a folder.
 #[derive(Debug)]
@@ -83,13 +89,23 @@ impl Store for LocalStore {
     }
 
     fn put(&self, name: &ObjectName, bytes: Bytes, mode: PutMode) -> StoreResult<()> {
+        let create = mode == PutMode::Create;
         let mode = match mode {
             PutMode::Create => ObjectPutMode::Create,
             PutMode::Replace => ObjectPutMode::Overwrite,
         };
         let options = PutOptions { mode, ..PutOptions::default() };
         let path = path(name);
-        block_on(self.inner.put_opts(&path, PutPayload::from(bytes), options)).map(drop).map_err(|e| self.fail(name.as_str(), "write", e))
+        let put = block_on(self.inner.put_opts(&path, PutPayload::from(bytes.clone()), options)).map(drop);
+        let failed = match put.map_err(|e| self.fail(name.as_str(), "write", e)) {
+            Err(error @ (StoreError::Denied { .. } | StoreError::Unavailable { .. })) if create => error,
+            other => return other,
+        };
+        // File systems without hard links (exFAT, FAT) cannot make a name only if it is free; then it is looked up first.
+        if self.head(name)?.is_some() {
+            return Err(StoreError::Exists { name: name.clone() });
+        }
+        self.put(name, bytes, PutMode::Replace).map_err(|_| failed)
     }
 
     fn get(&self, name: &ObjectName) -> StoreResult<Bytes> {
@@ -142,34 +158,33 @@ impl Store for LocalStore {
     }
 
     fn put_reader(&self, name: &ObjectName, reader: &mut dyn io::Read) -> StoreResult<u64> {
-        let upload = async {
-            let mut write =
-                WriteMultipart::new(self.inner.put_multipart(&path(name)).await.map_err(|e| self.fail(name.as_str(), "write", e))?);
-            let mut buffer = vec![0; 1 << 20];
-            let mut length = 0;
-            loop {
-                match reader.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        write.wait_for_capacity(4).await.map_err(|e| self.fail(name.as_str(), "write", e))?;
-                        write.write(&buffer[..count]);
-                        length += count as u64;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(source) => {
-                        write.abort().await.map_err(|e| self.fail(name.as_str(), "write", e))?;
-                        return Err(StoreError::Unavailable {
-                            place: self.describe(),
-                            action: "read the bytes for",
-                            name: name.to_string(),
-                            source: source.into(),
-                        });
-                    }
-                }
+        let failed = |e| self.fail(name.as_str(), "write", e);
+        // The reader may read from a store itself: no future is being waited for while it does.
+        let mut upload = block_on(self.inner.put_multipart(&path(name))).map_err(failed)?;
+        let mut length = 0;
+        loop {
+            let mut part = Vec::new();
+            let read = (&mut *reader).take(PART_BYTES).read_to_end(&mut part);
+            if let Err(source) = read {
+                block_on(upload.abort()).map_err(failed)?;
+                return Err(StoreError::Unavailable {
+                    place: self.describe(),
+                    action: "read the bytes for",
+                    name: name.to_string(),
+                    source: source.into(),
+                });
             }
-            write.finish().await.map_err(|e| self.fail(name.as_str(), "write", e))?;
-            Ok(length)
-        };
-        block_on(upload)
+            if part.is_empty() {
+                break;
+            }
+            length += part.len() as u64;
+            if let Err(error) = block_on(upload.put_part(PutPayload::from(part))) {
+                // What is left of the upload is swept with the folder's temporary files; the first error counts.
+                drop(block_on(upload.abort()));
+                return Err(failed(error));
+            }
+        }
+        block_on(upload.complete()).map_err(failed)?;
+        Ok(length)
     }
 }

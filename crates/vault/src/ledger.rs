@@ -48,6 +48,8 @@ pub struct CatalogueRow {
     pub mark: String,
     pub layout: u32,
     pub at: i64,
+    /// Paths that this backup could not write as they should be: what stands on it owes them.
+    pub skipped: Vec<String>,
 }
 
 /// A path of the bundle that the last backup could not write as it should be.
@@ -140,6 +142,7 @@ impl Vault {
     pub async fn record_snapshot(&self, owner: Option<OwnerId>, row: &CatalogueRow, debts: &[Debt], entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(owner);
+        let skipped = row.skipped.join("\n");
         let args = [
             Arg::Text(&owner),
             Arg::Text(&row.destination),
@@ -153,8 +156,9 @@ impl Vault {
             Arg::Text(&row.mark),
             Arg::Int(row.layout.into()),
             Arg::Int(row.at),
+            Arg::Text(&skipped),
         ];
-        let sql = "INSERT INTO catalogue (owner, destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO catalogue (owner, destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
         tx.execute(sql, &args).await?;
         tx.execute("DELETE FROM debts WHERE owner = $1", &[Arg::Text(&owner)]).await?;
         let debts: Vec<Arg<'_>> =
@@ -170,7 +174,7 @@ impl Vault {
     /// The database fails.
     pub async fn catalogue(&self, owner: Option<OwnerId>) -> VaultResult<Vec<CatalogueRow>> {
         let mut tx = self.db.read().await?;
-        let sql = "SELECT destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at FROM catalogue WHERE owner = $1 ORDER BY at, snapshot";
+        let sql = "SELECT destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped FROM catalogue WHERE owner = $1 ORDER BY at, snapshot";
         let read = |mut row: Row| {
             Ok(CatalogueRow {
                 destination: row.text(0)?,
@@ -184,6 +188,7 @@ impl Vault {
                 mark: row.text(8)?,
                 layout: row.int(9)? as u32,
                 at: row.int(10)?,
+                skipped: row.text(11)?.lines().map(str::to_owned).collect(),
             })
         };
         tx.fetch(sql, &[Arg::Text(&owner_column(owner))]).await?.into_iter().map(read).collect()

@@ -53,7 +53,13 @@ impl Vault {
                 [Arg::Text(&owner), Arg::Text(name), Arg::Int(*bytes as i64), Arg::Text("pending"), Arg::Int(now)]
             })
             .collect();
-        tx.insert_many("media (owner, sha256, bytes, state, since)", 5, &args, " ON CONFLICT (owner, sha256) DO NOTHING").await?;
+        tx.insert_many(
+            "media (owner, sha256, bytes, state, since)",
+            5,
+            &args,
+            " ON CONFLICT (owner, sha256) DO UPDATE SET state = 'pending', since = excluded.since WHERE media.state = 'condemned'",
+        )
+        .await?;
         tx.commit().await
     }
 
@@ -93,6 +99,14 @@ impl Vault {
     /// It is not in the store.
     pub fn open_medium(&self, owner: OwnerId, digest: &Sha256Digest) -> VaultResult<impl io::Read + use<>> {
         open_checked(self.media.clone(), owner, digest)
+    }
+
+    /// How many bytes of a medium are in the store, if it is there. Blocks; call it from a thread that may.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn stored_length(&self, owner: OwnerId, digest: &Sha256Digest) -> VaultResult<Option<u64>> {
+        Ok(self.media.head(&object(owner, digest))?.map(|info| info.bytes))
     }
 
     /// What is known of a medium.

@@ -13,6 +13,9 @@ use crate::{
 /// Changes that one step of the indexer takes.
 const STEP_CHANGES: u64 = 2000;
 
+/// The most bytes of terms of one memory, the same on both engines; PostgreSQL takes no more than 1 MiB.
+const TERMS_MAX_BYTES: usize = 900_000;
+
 /// How far the index has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SearchState {
@@ -61,6 +64,11 @@ fn document(owner_term: &str, record: &str) -> Vec<String> {
         all.push_str(&part);
     }
     let mut found: Vec<String> = terms(&all).into_iter().collect();
+    let mut bytes = 0;
+    found.retain(|term| {
+        bytes += term.len() + 1;
+        bytes <= TERMS_MAX_BYTES
+    });
     found.push(owner_term.to_owned());
     found
 }

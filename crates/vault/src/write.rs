@@ -350,6 +350,14 @@ impl Write<'_> {
         Ok(self.head)
     }
 
+    /// A memory as this transaction sees it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn memory(&mut self, id: &MemoryId) -> VaultResult<Option<Memory>> {
+        self.record_of(id).await?.map(|(record, _)| parse(&record)).transpose()
+    }
+
     async fn record_of(&mut self, id: &MemoryId) -> VaultResult<Option<(String, bool)>> {
         self.flush().await?;
         let args = [Arg::Text(&self.owner), Arg::Text(&id.to_string())];

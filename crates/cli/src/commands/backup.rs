@@ -1,5 +1,7 @@
 //! `backup` and `verify`.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use keepsake_custody::{BackupKind, CheckOptions, CustodyError, CustodyResult, Share};
 use serde_json::json;
 
@@ -48,7 +50,7 @@ pub async fn run(context: &Context, args: &args::Backup) -> CustodyResult<u8> {
         out.warn(format!("{}: {}; {kept}", path.path, path.reason));
     }
     if skipped.iter().any(|s| s.carried) {
-        out.say("Lost originals can be healed from the backup: keepsake restore latest --to DIR");
+        out.say("`keepsake restore latest --into-vault` puts lost originals back.");
     }
     custody.close().await;
     let code = if skipped.is_empty() { COMPLETE } else { SKIPPED };
@@ -61,7 +63,7 @@ fn share(text: &str) -> CustodyResult<Share> {
     if let Some(percent) = text.strip_suffix('%') {
         return match percent.parse() {
             Ok(100) => Ok(Share::All),
-            Ok(percent @ 1..=99) => Ok(Share::Percent { percent, seed: 0 }),
+            Ok(percent @ 1..=99) => Ok(Share::Percent { percent, seed: RandomState::new().build_hasher().finish() }),
             _ => Err(bad()),
         };
     }
@@ -110,7 +112,7 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
             "Everything is there. `keepsake verify --read-data` reads every byte, too."
         });
     } else {
-        out.say("What the vault still has, the next `keepsake backup --kind full` adds again.");
+        out.say("What the vault still has, the next `keepsake backup` adds again.");
     }
     out.summary(code, json!(report));
     Ok(code)

@@ -8,7 +8,7 @@ use std::{
 
 use keepsake_custody::{
     BackupKind, CheckOptions, Custody, CustodyError, CustodyResult, ExportOptions, ImportMode, ImportOptions, MemoryEdit, Password,
-    RestoreMode, SampleSpec, Share, Source, SystemClock, drawn_photo, sample_memories,
+    RestoreChoice, SampleSpec, Share, Source, SystemClock, drawn_photo, sample_memories,
 };
 use keepsake_record::{LocalDay, OwnerId};
 use serde_json::json;
@@ -97,7 +97,7 @@ pub async fn run(context: &Context, args: &args::Demo) -> CustodyResult<u8> {
     let there = other.owner(None).await?.id;
     let (bundle, _) = other.snapshot_bundle(there, &source, "latest").await?;
     let new_owner = other.bundle_owner(&bundle, None).await?.id;
-    let restored = other.restore_into(new_owner, &bundle, "the demonstration", RestoreMode::KeepLive, &*progress).await?;
+    let restored = other.restore_into(new_owner, &bundle, "the demonstration", RestoreChoice::default(), &*progress).await?;
     run.step(
         "restored into the second home",
         format!("{} and {}", words::of(restored.memories, "memory", "memories"), words::of(restored.media, "photo", "photos")),

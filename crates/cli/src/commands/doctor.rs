@@ -66,15 +66,23 @@ pub async fn run(context: &Context) -> CustodyResult<u8> {
                 }
             }
         }
+        let lost = custody.lost_originals(owner.id).await?;
+        if !lost.is_empty() {
+            let what = format!("{} missing from the media store.", words::of(lost.len() as u64, "original is", "originals are"));
+            find(&what, "`keepsake restore latest --into-vault` puts back what the backup has.");
+        }
         for debt in custody.vault().debts(owner.id).await? {
-            find(&format!("{} could not be read at the last backup: {}.", debt.path, debt.reason), "Restore it from an earlier snapshot.");
+            find(
+                &format!("{} could not be read at the last backup: {}.", debt.path, debt.reason),
+                "`keepsake restore latest --into-vault` puts it back.",
+            );
         }
     }
     if custody.vault().destinations().await?.iter().all(|d| d.url == "file:backups") {
-        find("All copies are on the same disk as the home.", "A disk that dies takes both: copy the folder backups/ elsewhere.");
+        out.say("Worth doing: copy the folder backups/ to another disk. A disk that dies takes the home and its backups.");
     }
     if custody.home().join("recovery-kit.html").exists() {
-        find("The recovery kit is still a file.", "Print recovery-kit.html, put it away, delete the file.");
+        out.say("Worth doing: print recovery-kit.html, put it away, delete the file.");
     }
     custody.close().await;
     let code = if findings.is_empty() { COMPLETE } else { SKIPPED };

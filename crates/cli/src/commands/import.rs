@@ -28,6 +28,7 @@ pub async fn run(context: &Context, args: &args::Import) -> CustodyResult<u8> {
         zone: args.zone.as_deref().map(str::parse).transpose()?,
         account: args.account.clone(),
         keep_existing: args.keep_existing,
+        replace_edited: args.replace_edited,
         bring_back: args.bring_back,
     };
     let custody = context.open().await?;
@@ -64,7 +65,7 @@ fn tell(context: &Context, report: &ImportReport, mode: ImportMode) {
     let lines = [
         (report.new, format!("{would}new")),
         (report.changed, format!("changed since, {would}kept as new versions")),
-        (report.kept, "changed since, left as they are".to_owned()),
+        (report.kept, "changed at their source, left as they are here".to_owned()),
         (report.same, "here already, the same".to_owned()),
         (report.deleted, "deleted here and left so (--bring-back brings them back)".to_owned()),
     ];

@@ -35,8 +35,9 @@ fn row(memory: &Memory) -> String {
     let files = memory.attachments.iter().filter(|a| a.medium.is_some()).count();
     let mark = if memory.starred { "*" } else { " " };
     let files = if files > 0 { format!(" [{}]", words::of(files as u64, "file", "files")) } else { String::new() };
-    let short: String = memory.id.to_string().chars().take(13).collect();
-    format!("{:<10} {mark} {}{files}  {short}", words::line(&date(memory), 10), words::line(&title, 50_usize.saturating_sub(files.len())))
+    let width = 28_usize.saturating_sub(files.chars().count());
+    let title = format!("{:<width$}{files}", words::line(&title, width));
+    format!("{:<10} {mark} {title} {}", words::line(&date(memory), 10), memory.id)
 }
 
 pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
@@ -45,7 +46,7 @@ pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
     match args {
         args::Memory::Add { text, title, date, zone, tags, attach, collection } => {
             let text = words_of(text)?.unwrap_or_default();
-            if text.is_empty() && title.is_none() && attach.is_empty() {
+            if text.trim().is_empty() && title.is_none() && attach.is_empty() {
                 return Err(CustodyError::Usage("an empty memory? Give --text, --title or --attach".into()));
             }
             let memory = custody.add_memory(owner, &MemoryDraft { text, title, date, zone, tags, attach, collection }).await?;
@@ -55,17 +56,16 @@ pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
         args::Memory::Edit { id, text, title, date, tags, untag, attach } => {
             let edit = MemoryEdit { text: words_of(text)?, title, date, add_tags: tags, remove_tags: untag, attach };
             let memory = custody.edit_memory(owner, &id, &edit).await?;
-            context.output.say(format!(
-                "Changed. {}\nThe old version is in `keepsake memory history {}`.",
-                row(&memory),
-                &memory.id.to_string()[..13]
-            ));
+            context.output.say(format!("Changed. {}\nThe old version is in `keepsake memory history {}`.", row(&memory), memory.id));
             context.output.summary(COMPLETE, json!({ "id": memory.id.to_string(), "memory": object(&memory) }));
         }
         args::Memory::Show { id } => show(context, &custody, owner, &id).await?,
         args::Memory::List { trash, from, to, limit } => {
             let day = |text: Option<String>| text.map(|t| t.parse()).transpose();
             let filter = ListFilter { trashed: trash, from: day(from)?, to: day(to)? };
+            if filter.from.zip(filter.to).is_some_and(|(from, to)| from > to) {
+                return Err(CustodyError::Usage("--from is after --to".into()));
+            }
             list(context, &custody, owner, &filter, limit.unwrap_or(u64::MAX)).await?;
         }
         args::Memory::Search { words: query, limit } => {
@@ -93,7 +93,7 @@ pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
         }
         args::Memory::Delete { id } => {
             let id = custody.delete_memory(owner, &id).await?;
-            context.output.say(format!("In the trash. `keepsake memory undelete {}` brings it back.", &id.to_string()[..13]));
+            context.output.say(format!("In the trash. `keepsake memory undelete {id}` brings it back."));
             context.output.summary(COMPLETE, json!({ "id": id.to_string() }));
         }
         args::Memory::Undelete { id } => {
@@ -111,7 +111,7 @@ async fn show(context: &Context, custody: &Custody, owner: OwnerId, id: &str) ->
     let memory = &found.memory;
     let out = &context.output;
     out.object(&object(memory));
-    out.give(format!("{}\n{}", memory.title.as_deref().unwrap_or("(no title)"), "─".repeat(60)));
+    out.give(format!("{}\n{}", words::line(memory.title.as_deref().unwrap_or("(no title)"), 1000), "─".repeat(60)));
     let zone = memory.when.zone.as_ref().map(|z| format!(" {}", z.as_str())).unwrap_or_default();
     let instant = memory.when.instant.map(|i| format!(" ({i}{zone})")).unwrap_or_default();
     out.give(format!("{}{instant}{}", date(memory), if found.trashed { "  in the trash" } else { "" }));
@@ -149,7 +149,12 @@ async fn list(context: &Context, custody: &Custody, owner: OwnerId, filter: &Lis
         }
     }
     if shown == 0 {
-        context.output.say(if filter.trashed { "The trash is empty." } else { "No memories yet: keepsake memory add --text \"…\"" });
+        let narrowed = filter.from.is_some() || filter.to.is_some();
+        context.output.say(match (filter.trashed, narrowed) {
+            (true, false) => "The trash is empty.",
+            (_, true) => "There are none in this range.",
+            (false, false) => "No memories yet: keepsake memory add --text \"…\"",
+        });
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `restore`.
 
-use keepsake_custody::{CustodyError, CustodyResult, RestoreMode, RestoreOptions, RestorePlan, Source};
+use keepsake_custody::{CustodyError, CustodyResult, RestoreChoice, RestoreMode, RestoreOptions, RestorePlan, Source};
 use serde_json::json;
 
 use crate::{
@@ -50,6 +50,9 @@ async fn to_folder(context: &Context, args: &args::Restore, target: &std::path::
     progress.finish();
     let outcome = outcome?;
     custody.close().await;
+    if outcome.files == 0 && outcome.failed.is_empty() && !args.path.is_empty() {
+        return Err(CustodyError::Usage("nothing in the snapshot is at these paths: `keepsake snapshot ls` shows what there is".into()));
+    }
     out.say(format!(
         "Snapshot {} is in {}: {} ({}).",
         &row.id[..8],
@@ -60,13 +63,9 @@ async fn to_folder(context: &Context, args: &args::Restore, target: &std::path::
     for (path, reason) in &outcome.failed {
         out.warn(format!("not brought back: {path}: {reason}"));
     }
-    if outcome.files == 0 && outcome.failed.is_empty() && !args.path.is_empty() {
-        return Err(CustodyError::Usage("nothing in the snapshot is at these paths: `keepsake snapshot ls` shows what there is".into()));
-    }
-    let damaged = outcome.failed.iter().any(|(_, reason)| reason.contains("damaged"));
     let code = if outcome.failed.is_empty() {
         COMPLETE
-    } else if damaged {
+    } else if outcome.damaged {
         DAMAGED
     } else {
         SKIPPED
@@ -82,8 +81,12 @@ fn tell(context: &Context, plan: &RestorePlan, replace: bool) {
     } else {
         "here in another version, left (--replace takes the snapshot's)"
     };
-    let lines =
-        [(plan.new, "new"), (plan.same, "here already, the same"), (plan.conflicting, conflict), (plan.deleted, "deleted here, left so")];
+    let lines = [
+        (plan.new, "new"),
+        (plan.same, "here already, the same"),
+        (plan.conflicting, conflict),
+        (plan.deleted, "deleted here, left so (--bring-back brings them back)"),
+    ];
     for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
         out.say(format!("  {:>9}  {what}", words::count(*count)));
     }
@@ -117,8 +120,9 @@ async fn into_vault(context: &Context, args: &args::Restore) -> CustodyResult<u8
         Source::Home => here,
     };
     let mode = if args.replace { RestoreMode::Replace } else { RestoreMode::KeepLive };
+    let choice = RestoreChoice { mode, bring_back: args.bring_back };
     let progress = context.progress();
-    let report = custody.restore_into(owner.id, &bundle, &from, mode, &*progress).await;
+    let report = custody.restore_into(owner.id, &bundle, &from, choice, &*progress).await;
     progress.finish();
     let report = report?;
     custody.close().await;

@@ -20,6 +20,13 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         let headers =
             reader.headers().map_err(|e| ReadError::malformed(&file.path, format!("the header line cannot be read: {e}")))?.clone();
         let names: Vec<String> = headers.iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
+        let missing = ["id", "date", "text", "title", "tags", "collection"]
+            .iter()
+            .filter_map(|f| options.map.source_of(f))
+            .find(|n| !names.iter().any(|name| name == n));
+        if let Some(missing) = missing {
+            return Err(ReadError::malformed(&file.path, format!("has no column `{missing}`; it has {}", names.join(", "))));
+        }
         for row in reader.records() {
             let row = match row {
                 Ok(row) => row,

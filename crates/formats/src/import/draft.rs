@@ -43,7 +43,13 @@ impl Draft {
     /// An empty draft with its source identity.
     pub fn new(importer: &str, id: impl Into<String>, origin: impl Into<String>, digest: Sha256Digest, options: &ReadOptions) -> Self {
         let mut memory = Memory::new(MemoryId::from_bytes([0; 16]), options.now);
-        memory.source = Some(Source { account: options.account.clone(), digest: Some(digest), id: id.into(), importer: importer.into() });
+        memory.source = Some(Source {
+            account: options.account.clone(),
+            digest: Some(digest),
+            edited: false,
+            id: id.into(),
+            importer: importer.into(),
+        });
         Self { origin: origin.into(), memory, files: Vec::new(), collections: Vec::new(), people: Vec::new(), place: None }
     }
 }

@@ -7,6 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use flate2::read::MultiGzDecoder;
+use keepsake_record::Sha256Digest;
+use sha2::{Digest, Sha256};
+
 use super::ReadError;
 
 /// The most entries of an archive, and the longest entry: beyond is an attack or an accident.
@@ -51,6 +55,8 @@ pub enum Input {
     Folder(PathBuf),
     /// A ZIP archive.
     Zip(PathBuf, Arc<Mutex<Archive>>),
+    /// A TAR.GZ archive, unpacked into a temporary folder that goes with this value.
+    Unpacked(Arc<tempfile::TempDir>, PathBuf),
 }
 
 impl std::fmt::Debug for Input {
@@ -72,7 +78,11 @@ impl Input {
         }
         let mut magic = [0; 4];
         let mut file = fs::File::open(path).map_err(io)?;
-        let is_zip = file.read(&mut magic).map_err(io)? == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06");
+        let head = file.read(&mut magic).map_err(io)?;
+        if head >= 2 && magic[..2] == [0x1f, 0x8b] {
+            return Self::unpack(path);
+        }
+        let is_zip = head == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06");
         if !is_zip {
             return Ok(Self::File(path.into()));
         }
@@ -85,10 +95,35 @@ impl Input {
         Ok(Self::Zip(path.into(), Arc::new(Mutex::new(archive))))
     }
 
+    /// Unpacks a TAR.GZ archive; entries that would leave the folder, and links, are left out by the unpacker or here.
+    fn unpack(path: &Path) -> Result<Self, ReadError> {
+        let io = |source| ReadError::Io { path: path.display().to_string(), source };
+        let folder = tempfile::tempdir().map_err(io)?;
+        let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::new(fs::File::open(path).map_err(io)?)));
+        let bad = |e: io::Error| ReadError::malformed(path.display().to_string(), format!("the archive cannot be read: {e}"));
+        for (number, entry) in archive.entries().map_err(bad)?.enumerate() {
+            let mut entry = entry.map_err(bad)?;
+            if number >= ENTRIES_MAX {
+                return Err(ReadError::malformed(path.display().to_string(), "the archive has more than two million entries"));
+            }
+            if entry.header().entry_type().is_file() {
+                entry.unpack_in(folder.path()).map_err(bad)?;
+            }
+        }
+        Ok(Self::Unpacked(Arc::new(folder), path.into()))
+    }
+
+    fn root(&self) -> PathBuf {
+        match self {
+            Self::Unpacked(folder, _) => folder.path().to_path_buf(),
+            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) => path.clone(),
+        }
+    }
+
     /// Where it is, for people.
     pub fn describe(&self) -> String {
         match self {
-            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) => path.display().to_string(),
+            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path) => path.display().to_string(),
         }
     }
 
@@ -107,9 +142,10 @@ impl Input {
                 let meta = fs::metadata(path).map_err(|source| self.io("", source))?;
                 vec![InputFile { path: file_name(path), bytes: meta.len() }]
             }
-            Self::Folder(root) => {
+            Self::Folder(_) | Self::Unpacked(..) => {
+                let root = self.root();
                 let mut files = Vec::new();
-                self.walk(root, "", &mut files)?;
+                self.walk(&root, "", &mut files)?;
                 files
             }
             Self::Zip(_, archive) => {
@@ -153,7 +189,9 @@ impl Input {
     pub fn open_file(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
         match self {
             Self::File(file) => Ok(Box::new(fs::File::open(file).map_err(|source| self.io("", source))?)),
-            Self::Folder(root) => Ok(Box::new(fs::File::open(root.join(path)).map_err(|source| self.io(path, source))?)),
+            Self::Folder(_) | Self::Unpacked(..) => {
+                Ok(Box::new(fs::File::open(self.root().join(path)).map_err(|source| self.io(path, source))?))
+            }
             Self::Zip(..) => Ok(Box::new(io::Cursor::new(self.whole(path)?))),
         }
     }
@@ -177,11 +215,31 @@ impl Input {
         if bytes.len() as u64 > WHOLE_MAX_BYTES { Err(ReadError::malformed(path, "is longer than 1 GiB")) } else { Ok(bytes) }
     }
 
+    /// The SHA-256 of a file of the input.
+    pub(crate) fn digest(&self, path: &str) -> Result<Sha256Digest, ReadError> {
+        let mut reader = self.open_file(path)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match reader.read(&mut buffer).map_err(|source| self.io(path, source))? {
+                0 => return Ok(Sha256Digest::from_bytes(hasher.finalize().into())),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+
+    /// The name of the file or folder without its ending: tells apart sources whose items have the same names.
+    pub fn stem(&self) -> String {
+        let (Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path)) = self;
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        path.file_stem().map(|n| n.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect()).unwrap_or_default()
+    }
+
     /// The file on disk, where it is one.
     pub fn on_disk(&self, path: &str) -> Option<PathBuf> {
         match self {
             Self::File(file) => Some(file.clone()),
-            Self::Folder(root) => Some(root.join(path)),
+            Self::Folder(_) | Self::Unpacked(..) => Some(self.root().join(path)),
             Self::Zip(..) => None,
         }
     }

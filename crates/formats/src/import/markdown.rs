@@ -133,7 +133,7 @@ fn note(
     if let Some((folder, _)) = path.rsplit_once('/') {
         draft.collections.push(CollectionDraft { name: folder.to_owned(), kind: "folder" });
     }
-    attach(path, others, used, &mut draft);
+    attach(path, others, used, &mut draft, &mut problems);
     problems.into_iter().for_each(|problem| sink.problem(problem));
     sink.draft(draft)
 }
@@ -211,7 +211,7 @@ fn from_yaml(value: serde_yaml_ng::Value) -> Result<Value, String> {
 }
 
 /// Makes attachments of the files that a note embeds or links to, and points its links at them.
-fn attach(path: &str, others: &Others, used: &mut BTreeSet<String>, draft: &mut Draft) {
+fn attach(path: &str, others: &Others, used: &mut BTreeSet<String>, draft: &mut Draft, problems: &mut Vec<Problem>) {
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
     let mut key_of = |found: String| {
         used.insert(found.clone());
@@ -236,12 +236,29 @@ fn attach(path: &str, others: &Others, used: &mut BTreeSet<String>, draft: &mut 
         let (target, label) = inner.split_once('|').map_or((inner, ""), |(t, l)| (t, l));
         match others.find(path, target) {
             Some(found) => out.push_str(&format!("![{label}](keepsake:attachment/{})", key_of(found))),
-            None => out.push_str(&after[..after.len() - tail.len()]),
+            None => {
+                if super::media_type::is_media(target) {
+                    problems.push(Problem::new(
+                        path,
+                        format!("its file {} is not there; put it there and import again to add it", target.escape_debug()),
+                    ));
+                }
+                out.push_str(&after[..after.len() - tail.len()]);
+            }
         }
         rest = tail;
     }
     out.push_str(rest);
     draft.memory.text = out;
+    // Front matter may name files too: `cover: "[[photo.jpg]]"`.
+    for value in draft.memory.custom.values() {
+        let texts = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice).iter().filter_map(Value::as_str);
+        for target in texts.filter_map(|t| t.strip_prefix("[[")?.strip_suffix("]]")) {
+            if let Some(found) = others.find(path, target.split('|').next().unwrap_or(target)) {
+                key_of(found);
+            }
+        }
+    }
     for (file, key) in keys {
         let name = file.rsplit('/').next().unwrap_or(&file).to_owned();
         draft.memory.attachments.push(Attachment::new(key.clone(), name, media_type(&file)));

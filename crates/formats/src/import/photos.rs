@@ -8,7 +8,7 @@ use std::{
     io::{BufReader, Cursor},
 };
 
-use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance, Sha256Digest};
+use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance};
 
 use super::{Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink, exif, media_type, quicktime, xmp};
 
@@ -72,8 +72,16 @@ fn memory(
     options: &ReadOptions,
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
-    // The bytes themselves are hashed by the taker, who adds their digests to this one.
-    let mut draft = Draft::new("media", &main.path, &main.path, Sha256Digest::of(main.path.as_bytes()), options);
+    // Cameras use their names again: a photo is known by its bytes and its name, so that another one never replaces it.
+    let digest = match input.digest(&main.path) {
+        Ok(digest) => digest,
+        Err(error) => {
+            sink.problem(Problem::new(&main.path, error));
+            return Ok(());
+        }
+    };
+    let id = format!("{}#{digest}", main.path.chars().take(400).collect::<String>());
+    let mut draft = Draft::new("media", id, &main.path, digest, options);
     draft.memory.kind = media_type::kind(&main.path);
     let mut problems = vec![attach(input, main, "original", AttachmentRole::Original, options, &mut draft)];
     for (file, role) in companions {

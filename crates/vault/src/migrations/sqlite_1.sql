@@ -144,6 +144,7 @@ CREATE TABLE catalogue (
     mark TEXT NOT NULL,
     layout BIGINT NOT NULL,
     at BIGINT NOT NULL,
+    skipped TEXT NOT NULL,
     PRIMARY KEY (owner, destination, snapshot)
 );
 

@@ -1,0 +1,118 @@
+//! Every verb answers people and programs.
+
+use crate::support::{Home, files, text};
+
+#[test]
+fn every_verb_speaks_json() {
+    let home = Home::new();
+    let added = home
+        .json(&["memory", "add", "--text", "Crème brûlée", "--title", "Café", "--date", "2024-03-17", "--tag", "sweet"])
+        .ended(0)
+        .json();
+    let id = added["id"].as_str().expect("an id").to_owned();
+    assert_eq!((&added["event"], &added["exit_code"]), (&"summary".into(), &0.into()));
+    home.json(&["memory", "edit", &id, "--tag", "more"]).ended(0);
+    assert_eq!(home.json(&["memory", "search", "creme"]).ended(0).json()["id"], id.as_str());
+    home.json(&["memory", "show", &id[..13]]).ended(0);
+    home.json(&["memory", "history", &id]).ended(0);
+    home.json(&["collection", "add", "Album"]).ended(0);
+    home.json(&["collection", "put", "Album", &id]).ended(0);
+    assert_eq!(home.json(&["collection", "list"]).ended(0).json()["memories"], 1);
+    home.json(&["collection", "take", "Album", &id]).ended(0);
+    home.json(&["memory", "delete", &id]).ended(0);
+    assert_eq!(home.count(), 0);
+    home.json(&["memory", "undelete", &id]).ended(0);
+    home.json(&["owner", "list"]).ended(0);
+    home.json(&["config", "show"]).ended(0);
+    home.json(&["config", "check"]).ended(0);
+    home.json(&["backup"]).ended(0);
+    for verb in [
+        vec!["snapshot", "list"],
+        vec!["snapshot", "show"],
+        vec!["snapshot", "ls"],
+        vec!["snapshot", "diff", "latest"],
+        vec!["verify", "--read-data=50%"],
+        vec!["repository", "show"],
+        vec!["key", "kit"],
+        vec!["doctor"],
+    ] {
+        home.json(&verb).ended(0);
+    }
+    home.json(&["restore", "--dry-run", "--into-vault"]).ended(0);
+    assert_eq!(home.json(&["memory", "show", "ffffffff"]).ended(2).json()["event"], "error");
+    home.json(&["owner", "add", "Bob"]).ended(0);
+    assert!(home.run(&["memory", "list"]).ended(2).err.contains("several owners"));
+    home.json(&["memory", "list", "--owner", "Bob"]).ended(0);
+}
+
+#[test]
+fn completions_and_manual_pages() {
+    let home = Home::none();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(home.run(&["completions", shell]).ended(0).out.contains("keepsake"));
+    }
+    assert!(home.run(&["man"]).ended(0).out.contains(".TH keepsake"));
+    home.run(&["man", "--out", text(&home.file("man"))]).ended(0);
+    assert!(files(&home.file("man")).len() > 20, "a page for every command");
+}
+
+#[test]
+fn exports_come_back_from_every_container() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "out and in", "--date", "1978-06~"]).ended(0);
+    for name in ["bag", "bag.zip", "bag.tar.gz"] {
+        let out = home.file(name);
+        home.json(&["export", "--format", "json", "--out", text(&out)]).ended(0);
+        home.json(&["export", "--out", text(&out)]).ended(4);
+        let other = Home::new();
+        other.json(&["import", text(&out)]).ended(0);
+        assert_eq!(other.json(&["memory", "list"]).ended(0).out, home.json(&["memory", "list"]).ended(0).out, "{name}");
+    }
+    let line = files(&home.file("bag/data/memories")).remove(0);
+    let changed = std::fs::read_to_string(&line).expect("read").replace("out and in", "out and on");
+    std::fs::write(&line, changed).expect("write");
+    let said = Home::new().run(&["import", text(&home.file("bag"))]).ended(3).err;
+    assert!(said.contains("it was changed after the export"), "{said}");
+}
+
+#[test]
+fn the_kit_opens_what_the_home_sealed() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "x"]).ended(0);
+    home.run(&["backup"]).ended(0);
+    let page = std::fs::read_to_string(home.path().join("recovery-kit.html")).expect("the page");
+    let words: Vec<&str> = page.split("<li value=").skip(1).filter_map(|li| li.split_once('>')?.1.split('<').next()).collect();
+    assert_eq!(words.len(), 24);
+    let kit = home.file("kit");
+    std::fs::write(&kit, words.join(" ")).expect("write");
+    let place = std::path::PathBuf::from(home.json(&["repository", "show"]).ended(0).json()["restic_location"].as_str().expect("a place"));
+    for place in [place.parent().expect("a parent"), &place] {
+        let output = crate::support::command(&home.file("elsewhere"))
+            .env("KEEPSAKE_KIT_FILE", &kit)
+            .args(["key", "kit", "--quiet", "--open", text(place)])
+            .output()
+            .expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), home.run(&["key", "reveal", "--yes"]).ended(0).out);
+    }
+}
+
+#[test]
+fn the_demonstration_shows_everything() {
+    let home = Home::none();
+    let ran = home.run(&["demo", "--memories", "60", "--at", text(&home.file("demo"))]).ended(0);
+    assert!(ran.out.contains("byte for byte the same"), "{}", ran.out);
+}
+
+#[test]
+fn folders_too() {
+    let home = Home::new();
+    let source = home.file("papers");
+    std::fs::create_dir(&source).expect("folder");
+    std::fs::write(source.join("will.txt"), "last").expect("write");
+    home.json(&["backup", "--folder", text(&source)]).ended(0);
+    let back = home.file("back");
+    home.json(&["restore", "latest", "--to", text(&back), "--yes"]).ended(0);
+    assert_eq!(std::fs::read_to_string(&files(&back)[0]).expect("there"), "last");
+    home.json(&["restore", "latest", "--into-vault", "--yes"]).ended(2);
+}

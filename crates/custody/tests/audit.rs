@@ -1,0 +1,75 @@
+//! Every verb leaves an audit entry, also when it only reads, fails or is denied.
+
+use std::sync::Arc;
+
+use keepsake_custody::{BackupKind, CheckOptions, ExportOptions, ImportMode, ImportOptions, MemoryDraft, MemoryEdit, Silent, Source};
+
+use crate::support::{Home, home};
+
+async fn verbs(home: &Home) -> Vec<String> {
+    home.custody.audit_after("", 10_000).await.expect("audit").into_iter().map(|row| format!("{}: {}", row.verb, row.outcome)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_leaves_its_entry() {
+    let home = home().await;
+    let (c, owner, silent) = (&home.custody, home.owner, Arc::new(Silent));
+    let mut walk = Vec::new();
+    macro_rules! verb {
+        ($expected:literal, $call:expr) => {{
+            let seen = verbs(&home).await.len();
+            drop($call.await);
+            let all = verbs(&home).await;
+            assert!(all[seen..].iter().any(|v| v == $expected), "{} left {:?}", $expected, &all[seen..]);
+            walk.push($expected);
+        }};
+    }
+    let draft = MemoryDraft { text: "x".into(), ..MemoryDraft::default() };
+    let id = c.add_memory(owner, &draft).await.expect("add").id.to_string();
+    verb!("memory.add: complete", c.add_memory(owner, &draft));
+    verb!("memory.add: failed", c.add_memory(owner, &MemoryDraft { date: Some("never".into()), ..draft.clone() }));
+    verb!("memory.edit: complete", c.edit_memory(owner, &id, &MemoryEdit { title: Some("t".into()), ..MemoryEdit::default() }));
+    verb!("memory.edit: failed", c.edit_memory(owner, "ffffffff", &MemoryEdit::default()));
+    verb!("memory.show: complete", c.show_memory(owner, &id));
+    verb!("memory.show: failed", c.show_memory(owner, "ffffffff"));
+    verb!("memory.list: complete", c.list_memories(owner, &Default::default(), None, 10));
+    verb!("memory.search: complete", c.search_memories(owner, "x", 10));
+    verb!("memory.history: complete", c.memory_history(owner, &id));
+    verb!("collection.create: complete", c.create_collection(owner, "album"));
+    verb!("collection.create: failed", c.create_collection(owner, "album"));
+    verb!("collection.list: complete", c.collections(owner));
+    verb!("collection.add: complete", c.set_membership(owner, "album", &id, true));
+    verb!("collection.remove: complete", c.set_membership(owner, "album", &id, false));
+    verb!("memory.delete: complete", c.delete_memory(owner, &id));
+    verb!("memory.delete: failed", c.delete_memory(owner, &id));
+    verb!("memory.undelete: complete", c.undelete_memory(owner, &id));
+    verb!("owner.create: complete", c.create_owner("bob"));
+    verb!("owner.create: failed", c.create_owner("bob"));
+    verb!("repository.show: failed", c.repository_view(Some(owner)));
+    verb!("snapshot.list: failed", c.snapshots(owner, &Source::Home));
+    verb!("key.reveal: failed", c.reveal_password(Some(owner)));
+    verb!("backup: complete", c.backup(owner, BackupKind::Full, silent.clone()));
+    verb!("repository.show: complete", c.repository_view(Some(owner)));
+    verb!("key.reveal: complete", c.reveal_password(Some(owner)));
+    verb!("snapshot.list: complete", c.snapshots(owner, &Source::Home));
+    verb!("snapshot.show: complete", c.snapshot(owner, &Source::Home, "latest"));
+    verb!("snapshot.ls: complete", c.snapshot_files(owner, &Source::Home, "latest", ""));
+    verb!("snapshot.diff: complete", c.snapshot_diff(owner, &Source::Home, "latest", "latest"));
+    verb!("verify: complete", c.verify(owner, &Source::Home, CheckOptions::default(), silent.clone()));
+    let out = home.folder.path().join("out");
+    verb!("restore.folder: complete", c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), silent.clone()));
+    verb!("restore.folder: denied", c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), silent.clone()));
+    verb!("backup.folder: complete", c.backup_folder(owner, &out, silent.clone()));
+    let bag = ExportOptions { out: home.folder.path().join("bag") };
+    verb!("export: complete", c.export(owner, &bag, silent.clone()));
+    verb!("export: denied", c.export(owner, &bag, silent.clone()));
+    verb!("import.plan: complete", c.import(owner, &bag.out, &ImportOptions::default(), ImportMode::Plan, silent.clone()));
+    verb!("import: complete", c.import(owner, &bag.out, &ImportOptions::default(), ImportMode::Apply, silent.clone()));
+    verb!(
+        "import: failed",
+        c.import(owner, &home.folder.path().join("nowhere"), &ImportOptions::default(), ImportMode::Apply, silent.clone())
+    );
+    assert_eq!(walk.len(), 40);
+    let text = format!("{:?}", c.audit_after("", 10_000).await.expect("audit"));
+    assert!(!text.contains(c.reveal_password(Some(owner)).await.expect("password").as_str()), "no secret is in the log");
+}

@@ -1,0 +1,84 @@
+//! Homes to test on, and what several tests need.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use keepsake_custody::{BackupKind, BackupReport, Custody, ImportMode, ImportOptions, ImportReport, Silent, SystemClock};
+use keepsake_record::{OwnerId, layout::ShardLimits};
+use tempfile::TempDir;
+
+pub struct Home {
+    pub custody: Custody,
+    pub owner: OwnerId,
+    pub folder: TempDir,
+}
+
+pub async fn home() -> Home {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Custody::init(&folder.path().join("home"), &BTreeMap::new(), "ada", "test", Arc::new(SystemClock)).await.expect("init");
+    Home { custody: made.custody, owner: made.owner.id, folder }
+}
+
+/// A home whose day files are cut after four memories, so that few memories reach every case.
+pub async fn small_home() -> Home {
+    let home = home().await;
+    let limits = ShardLimits { memories_max: 4, bytes_max: 4096 };
+    Home { custody: home.custody.with_limits_for_tests(limits), ..home }
+}
+
+impl Home {
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    pub async fn backup(&self, kind: BackupKind) -> BackupReport {
+        self.custody.backup(self.owner, kind, Arc::new(Silent)).await.expect("backup")
+    }
+
+    pub async fn import(&self, path: &Path) -> ImportReport {
+        self.custody.import(self.owner, path, &ImportOptions::default(), ImportMode::Apply, Arc::new(Silent)).await.expect("import")
+    }
+
+    /// The objects of the owner's repository, by folder.
+    pub fn objects(&self) -> BTreeMap<String, usize> {
+        let root = self.path().join(format!("backups/owners/{}/g1", self.owner));
+        let mut counts = BTreeMap::new();
+        for folder in ["data", "index", "snapshots", "locks", "keys"] {
+            counts.insert(folder.to_owned(), files(&root.join(folder)).len());
+        }
+        counts
+    }
+}
+
+pub fn files(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
+    entries.map(|e| e.expect("an entry").path()).flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The real data, or `None` with a line that says so; in CI its absence fails.
+pub fn data(name: &str) -> Option<PathBuf> {
+    let root = std::env::var("KEEPSAKE_TEST_DATA").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
+    let path = Path::new(&root).join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no test data at {}", path.display());
+    println!("no test data at {}: this test was not run", path.display());
+    None
+}
+
+/// SplitMix64; the seed is in every message.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % limit.max(1) as u64) as usize
+    }
+}

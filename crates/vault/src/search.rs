@@ -73,6 +73,18 @@ fn document(owner_term: &str, record: &str) -> Vec<String> {
     found
 }
 
+/// The terms of many records, made on all processors.
+fn documents(owner_term: &str, records: Vec<(String, String)>) -> Vec<Document> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = records.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let make =
+            |part: &[(String, String)]| part.iter().map(|(id, record)| (id.clone(), document(owner_term, record))).collect::<Vec<_>>();
+        let parts: Vec<_> = records.chunks(share).map(|part| scope.spawn(move || make(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("making terms does not panic")).collect()
+    })
+}
+
 fn owner_term(owner: &str) -> String {
     format!("o{}", owner.replace('-', ""))
 }
@@ -93,15 +105,15 @@ impl Vault {
         let to = head.seq.min(head.indexed_seq + STEP_CHANGES);
         let range = [Arg::Text(&owner), Arg::Int(head.indexed_seq as i64), Arg::Int(to as i64)];
         let sql = "SELECT DISTINCT j.id, m.record, m.trashed_at FROM journal j LEFT JOIN memories m ON m.owner = j.owner AND m.id = j.id WHERE j.owner = $1 AND j.seq > $2 AND j.seq <= $3 AND j.entity = 'memory'";
-        let (mut gone, mut live) = (Vec::new(), Vec::new());
-        let term = owner_term(&owner);
+        let (mut gone, mut records) = (Vec::new(), Vec::new());
         for mut row in tx.fetch(sql, &range).await? {
             let (id, record, trashed) = (row.text(0)?, row.opt_text(1)?, row.opt_int(2)?);
             match record.filter(|_| trashed.is_none()) {
-                Some(record) => live.push((id, document(&term, &record))),
+                Some(record) => records.push((id, record)),
                 None => gone.push(id),
             }
         }
+        let live = documents(&owner_term(&owner), records);
         match tx.dialect() {
             Dialect::Sqlite => sqlite_replace(&mut tx, &owner, &gone, &live).await?,
             Dialect::Postgres => postgres_replace(&mut tx, &owner, &gone, &live).await?,

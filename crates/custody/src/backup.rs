@@ -129,6 +129,7 @@ impl Custody {
     }
 
     async fn run_backup(&self, owner: OwnerId, asked: BackupKind, monitor: Arc<dyn Monitor>, lease: &Lease) -> CustodyResult<BackupReport> {
+        self.empty_trash(owner).await?;
         let copy = self.make_copy(Some(owner)).await?;
         let place = copy.row.destination.clone();
         let known = self.vault.catalogue(Some(owner)).await?;

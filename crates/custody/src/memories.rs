@@ -271,6 +271,40 @@ impl Custody {
         self.audited_failure(Some(owner), "memory.delete", id, result).await
     }
 
+    /// How long deleted memories wait in the trash, in days.
+    pub fn trash_days(&self) -> u32 {
+        self.config.get("trash.days").parse().unwrap_or(30)
+    }
+
+    /// Lets memories whose time in the trash is over leave for good. Answers how many left.
+    ///
+    /// # Errors
+    /// The vault fails.
+    pub async fn empty_trash(&self, owner: OwnerId) -> CustodyResult<u64> {
+        let before = self.now().micros() - i64::from(self.trash_days()) * 86_400_000_000;
+        let mut left = 0;
+        loop {
+            let due = self.vault.trashed_before(owner, before, 500).await?;
+            if due.is_empty() {
+                return Ok(left);
+            }
+            let mut write = self.vault.write(owner, &self.actor).await?;
+            for id in &due {
+                write.delete_memory(id).await?;
+            }
+            write
+                .commit(&self.entry(
+                    Some(owner),
+                    "trash.empty",
+                    "",
+                    keepsake_vault::Outcome::Complete,
+                    serde_json::json!({ "memories": due.len() }),
+                ))
+                .await?;
+            left += due.len() as u64;
+        }
+    }
+
     /// Takes a memory out of the trash.
     ///
     /// # Errors

@@ -87,6 +87,25 @@ async fn a_deletion_that_is_undone_never_happened() {
     assert_eq!((home.backup(BackupKind::Incremental).await.data_tree, home.custody.data_id(home.owner).await.expect("data ID")), before);
 }
 
+/// A deleted memory waits as long as the settings say, then leaves; the journal keeps its last version.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trash_is_emptied_when_its_time_is_over() {
+    let home = home().await;
+    let add = async |text: &str| {
+        home.custody.add_memory(home.owner, &MemoryDraft { text: text.into(), ..MemoryDraft::default() }).await.expect("add").id.to_string()
+    };
+    let (gone, kept) = (add("gone").await, add("kept").await);
+    home.custody.delete_memory(home.owner, &gone).await.expect("delete");
+    assert_eq!(home.custody.empty_trash(home.owner).await.expect("empty"), 0, "thirty days are not over");
+    home.custody.close().await;
+    let now = std::collections::BTreeMap::from([("KEEPSAKE__TRASH__DAYS".to_owned(), "0".to_owned())]);
+    let custody = keepsake_custody::Custody::open(&home.path(), &now, "test", std::sync::Arc::new(keepsake_custody::SystemClock))
+        .await
+        .expect("open");
+    assert_eq!(custody.empty_trash(home.owner).await.expect("empty"), 1);
+    assert!(custody.show_memory(home.owner, &gone).await.is_err() && custody.show_memory(home.owner, &kept).await.is_ok());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_change_costs_little_and_no_change_nothing() {
     let home = home().await;

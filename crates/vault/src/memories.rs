@@ -111,6 +111,17 @@ impl Vault {
         tx.fetch_built(sql, &args).await?.into_iter().map(memory_row).collect()
     }
 
+    /// Memories that were put into the trash before an instant (microseconds), at most `limit`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn trashed_before(&self, owner: OwnerId, before: i64, limit: u32) -> VaultResult<Vec<MemoryId>> {
+        let mut tx = self.db.read().await?;
+        let args = [Arg::Text(&owner.to_string()), Arg::Int(before), Arg::Int(limit.into())];
+        let rows = tx.fetch("SELECT id FROM memories WHERE owner = $1 AND trashed_at < $2 ORDER BY id LIMIT $3", &args).await?;
+        rows.into_iter().map(|mut row| Ok(row.text(0)?.parse()?)).collect()
+    }
+
     /// What the vault knows of items of a source, by source key; unknown ones are absent.
     ///
     /// # Errors

@@ -93,7 +93,10 @@ pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
         }
         args::Memory::Delete { id } => {
             let id = custody.delete_memory(owner, &id).await?;
-            context.output.say(format!("In the trash. `keepsake memory undelete {id}` brings it back."));
+            context.output.say(format!(
+                "In the trash for {}. `keepsake memory undelete {id}` brings it back.",
+                words::of(custody.trash_days().into(), "day", "days")
+            ));
             context.output.summary(COMPLETE, json!({ "id": id.to_string() }));
         }
         args::Memory::Undelete { id } => {

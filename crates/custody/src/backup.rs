@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use keepsake_record::OwnerId;
 use keepsake_repository::{
-    BackupOutcome, BackupRequest, Content, Edit, FileMeta, Id, Monitor, RepositoryError, RepositoryResult, SkippedPath, Snapshot, Totals,
+    BackupOutcome, BackupRequest, Content, Edit, FileMeta, Id, Monitor, Repository, RepositoryError, RepositoryResult, SkippedPath,
+    Snapshot, Totals,
 };
 use keepsake_vault::{CatalogueRow, Debt, Head, Lease, Outcome};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::{
     copies::{Copy, blocking},
     parents::{Parent, RepositoryDays},
     render::{Body, MediaReader, Rendered, RenderedStream, Renderer, node_time},
+    trust::Trusted,
 };
 
 /// The version of the bundle's layout in the repository: an incremental never builds on another.
@@ -99,12 +101,18 @@ impl Custody {
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
         let lease = self.vault.lease_backup(owner, &self.holder()).await?;
         let renewal = self.keep_renewing(lease.clone());
-        let result = self.run_backup(owner, kind, monitor, &lease).await;
+        let result = self.run_or_heal(owner, kind, monitor, &lease).await;
         renewal.abort();
         self.vault.release(&lease).await?;
         let report = result?;
+        // What could not be written last time is owed, also when nothing else has changed.
+        let owed = self.home.join("cache/system-owed");
         if report.snapshot.is_some() {
+            std::fs::write(&owed, "").map_err(CustodyError::io(&owed))?;
+        }
+        if owed.exists() {
             self.backup_system().await?;
+            std::fs::remove_file(&owed).map_err(CustodyError::io(&owed))?;
         }
         Ok(report)
     }
@@ -128,26 +136,42 @@ impl Custody {
         })
     }
 
+    /// An incremental that meets damage in its parent's trees becomes a full backup, which does not need them.
+    async fn run_or_heal(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>, lease: &Lease) -> CustodyResult<BackupReport> {
+        let result = self.run_backup(owner, kind, monitor.clone(), lease).await;
+        match result {
+            Err(CustodyError::Repository(error @ RepositoryError::Damaged { .. })) if kind != BackupKind::Full => {
+                monitor.problem("the last snapshot", &error.to_string());
+                self.run_backup(owner, BackupKind::Full, monitor, lease).await
+            }
+            other => other,
+        }
+    }
+
     async fn run_backup(&self, owner: OwnerId, asked: BackupKind, monitor: Arc<dyn Monitor>, lease: &Lease) -> CustodyResult<BackupReport> {
         self.empty_trash(owner).await?;
         let copy = self.make_copy(Some(owner)).await?;
         let place = copy.row.destination.clone();
         let known = self.vault.catalogue(Some(owner)).await?;
         let known: Vec<CatalogueRow> = known.into_iter().filter(|row| row.destination == place).collect();
-        let (copy, pack_loss) = self.loaded(copy, asked, !known.is_empty()).await?;
+        let mut trusted = self.trusted(copy, !known.is_empty()).await?;
         let debts: BTreeSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
         // Held from here on; nothing else of the vault is asked for while it is.
         let mut snapshot = self.vault.snapshot(owner).await?;
         let head = snapshot.head.clone();
-        let (parent, reason) = match (asked, pack_loss) {
+        let (parent, reason) = match (asked, trusted.reason.take()) {
             (BackupKind::Full, _) => (None, None),
             (_, Some(loss)) => (None, Some(loss)),
-            _ => self.find_parent(&copy, &mut snapshot, &head, &known, asked).await?,
+            _ => self.find_parent(&trusted.copy, &mut snapshot, &head, &known, asked).await?,
         };
+        if parent.is_none() {
+            trusted = self.distrust_missing(trusted).await?;
+        }
         let kind = if parent.is_some() { asked } else { BackupKind::Full };
         if let Some(parent) = &parent
             && parent.row.seq == head.seq
             && debts.is_empty()
+            && parent.row.skipped.is_empty()
             && asked == BackupKind::Incremental
         {
             return Ok(unchanged(asked, &head));
@@ -159,22 +183,22 @@ impl Custody {
         // What the parent lacks, and what the last backup owed, is written again whatever the journal says.
         let owed = parent.iter().flat_map(|p| p.row.skipped.iter().cloned()).chain(debts).collect();
         let renderer = Renderer::new(snapshot, self.limits).await?;
-        let request = Request {
-            kind,
-            parent: parent.as_ref().map(|p| p.tree),
-            since: parent.as_ref().map(|p| p.row.seq),
-            carry,
-            debts: owed,
-            head: head.clone(),
-        };
+        let request =
+            Request { kind, parent: parent.as_ref().map(|p| p.tree), since: parent.as_ref().map(|p| p.row.seq), carry, debts: owed };
         let template = self.template(owner, kind, &head, parent.as_ref());
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
-        let (copy, outcome) = run_engine(copy, renderer, request, template, media, monitor).await?;
+        let (trusted, outcome) = match run_engine(trusted, renderer, request, template, media, monitor).await? {
+            Ok(done) => done,
+            Err((error, suspects)) => {
+                self.remember_damage(Some(owner), &suspects).await?;
+                return Err(error);
+            }
+        };
         if !self.vault.renew(lease).await? {
             return Err(CustodyError::Refused("another process took this backup over; its snapshot counts".into()));
         }
-        let report = self.record(owner, &copy, kind, reason, &head, parent.as_ref(), &outcome).await?;
-        self.remember_packs(&copy, kind)?;
+        let report = self.record(owner, &trusted.copy, kind, reason, &head, parent.as_ref(), &outcome).await?;
+        self.remember(&trusted, kind == BackupKind::Full)?;
         Ok(report)
     }
 
@@ -274,7 +298,6 @@ struct Request {
     since: Option<u64>,
     carry: Option<Id>,
     debts: BTreeSet<String>,
-    head: Head,
 }
 
 fn edit(rendered: Rendered, media: &MediaReader) -> Edit {
@@ -289,51 +312,70 @@ fn edit(rendered: Rendered, media: &MediaReader) -> Edit {
     }
 }
 
+/// What the engine did, or why it failed and which packs it could not read.
+type EngineResult = Result<(Trusted, BackupOutcome), (CustodyError, Vec<Id>)>;
+
 /// Runs the engine on a thread that may block, fed by the renderer.
 async fn run_engine(
-    copy: Copy,
+    trusted: Trusted,
     mut renderer: Renderer,
     request: Request,
     snapshot: Snapshot,
     media: MediaReader,
     monitor: Arc<dyn Monitor>,
-) -> CustodyResult<(Copy, BackupOutcome)> {
+) -> CustodyResult<EngineResult> {
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
-        let repository = &copy.repository;
+        let repository = &trusted.copy.repository;
         monitor.stage(if request.kind == BackupKind::Full { "backing up everything" } else { "backing up changes" }, None, None);
-        let edits: Box<dyn Iterator<Item = RepositoryResult<Edit>>> = match (request.parent, request.since) {
-            (Some(tree), Some(since)) => {
-                let days = RepositoryDays { repository, tree };
-                let changed = runtime.block_on(renderer.changed(since, &days, &request.debts))?;
-                let mut edits: Vec<Edit> = Vec::with_capacity(changed.len());
-                for rendered in changed {
-                    // An original is a function of its path: where the parent has it, it is as it was.
-                    let known = matches!(rendered.body, Body::Medium(_)) && !request.debts.contains(&rendered.path);
-                    if !known || repository.node_at(&tree, &rendered.path)?.is_none() {
-                        edits.push(edit(rendered, &media));
-                    }
+        let run = || -> CustodyResult<BackupOutcome> {
+            let edits: Box<dyn Iterator<Item = RepositoryResult<Edit>>> = match (request.parent, request.since) {
+                (Some(tree), Some(since)) => {
+                    Box::new(changed_edits(repository, tree, since, &mut renderer, &request, &media, &runtime)?.into_iter().map(Ok))
                 }
-                edits.sort_by(|a, b| Edit::order(&a.path, &b.path));
-                Box::new(edits.into_iter().map(Ok))
-            }
-            _ => {
-                let (out, rendered) = mpsc::channel(64);
-                runtime.spawn(renderer.whole(true, out));
-                let media = media.clone();
-                let mut stream = RenderedStream::new(rendered);
-                Box::new(std::iter::from_fn(move || stream.blocking_next()).map(move |next| match next {
-                    Ok(rendered) => Ok(edit(rendered, &media)),
-                    Err(error) => Err(into_engine(error)),
-                }))
-            }
+                _ => {
+                    let (out, rendered) = mpsc::channel(64);
+                    runtime.spawn(renderer.whole(true, out));
+                    let mut stream = RenderedStream::new(rendered);
+                    Box::new(std::iter::from_fn(move || stream.blocking_next()).map(move |next| match next {
+                        Ok(rendered) => Ok(edit(rendered, &media)),
+                        Err(error) => Err(into_engine(error)),
+                    }))
+                }
+            };
+            Ok(repository.backup(BackupRequest { parent_tree: request.parent, carry_tree: request.carry, edits, snapshot }, &*monitor)?)
         };
-        let outcome =
-            repository.backup(BackupRequest { parent_tree: request.parent, carry_tree: request.carry, edits, snapshot }, &*monitor)?;
-        debug_assert!(request.head.seq >= request.since.unwrap_or(0));
-        Ok((copy, outcome))
+        let result = run();
+        Ok(match result {
+            Ok(outcome) => Ok((trusted, outcome)),
+            Err(error) => Err((error, trusted.copy.repository.suspects())),
+        })
     })
     .await
+}
+
+/// The edits of an incremental, in the order of the tree.
+fn changed_edits(
+    repository: &Repository,
+    tree: Id,
+    since: u64,
+    renderer: &mut Renderer,
+    request: &Request,
+    media: &MediaReader,
+    runtime: &tokio::runtime::Handle,
+) -> CustodyResult<Vec<Edit>> {
+    let days = RepositoryDays { repository, tree };
+    let changed = runtime.block_on(renderer.changed(since, &days, &request.debts))?;
+    let mut edits: Vec<Edit> = Vec::with_capacity(changed.len());
+    for rendered in changed {
+        // An original is a function of its path: where the parent has it, it is as it was.
+        let known = matches!(rendered.body, Body::Medium(_)) && !request.debts.contains(&rendered.path);
+        if !known || repository.node_at(&tree, &rendered.path)?.is_none() {
+            edits.push(edit(rendered, media));
+        }
+    }
+    edits.sort_by(|a, b| Edit::order(&a.path, &b.path));
+    Ok(edits)
 }
 
 /// An error of the vault while the engine reads from it.

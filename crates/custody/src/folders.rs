@@ -10,6 +10,7 @@ use crate::{
     Custody, CustodyError, CustodyResult,
     backup::{Skipped, skipped},
     copies::{Copy, blocking},
+    trust::Trusted,
 };
 
 /// How a folder's backup went.
@@ -39,10 +40,10 @@ impl Custody {
 
     async fn run_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
         let folder = fs::canonicalize(folder).map_err(CustodyError::io(folder))?;
-        let Copy { repository, .. } = self.make_copy(Some(owner)).await?;
+        let trusted = self.trusted(self.make_copy(Some(owner)).await?, false).await?;
+        let Trusted { copy: Copy { repository, .. }, .. } = self.distrust_missing(trusted).await?;
         let (now, hostname, actor) = (self.now().to_string(), self.engine.hostname(), self.actor.clone());
         blocking(move || {
-            repository.load_index()?;
             let path = folder.to_string_lossy().into_owned();
             let last = repository.snapshots()?.0.into_iter().rev().find(|(_, s)| s.hostname == hostname && s.paths == [path.clone()]);
             let (parent, parent_tree) = last.map_or((None, None), |(id, s)| (Some(id), Some(s.tree)));

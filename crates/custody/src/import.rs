@@ -382,7 +382,14 @@ impl Custody {
         if mode == ImportMode::Apply {
             let done = self.restore_into(owner, &bundle, &from, choice, monitor).await?;
             report.media = done.media;
-            report.problems.extend(done.media_missing);
+            for problem in done.plan.unreadable.into_iter().chain(done.media_missing) {
+                if !report.problems.contains(&problem) {
+                    report.problems.push(problem);
+                }
+            }
+            if options.bring_back {
+                report.changed += std::mem::take(&mut report.deleted);
+            }
         }
         Ok(report)
     }

@@ -26,6 +26,7 @@ mod render;
 mod sample;
 mod snapshots;
 mod system;
+mod trust;
 mod verify;
 
 pub use ambient::SystemClock;

@@ -1,23 +1,10 @@
 //! What an incremental may stand on: a snapshot that the live vault goes on from, in a repository that lost nothing.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::{Path, PathBuf},
-};
-
-use keepsake_record::{
-    OwnerId,
-    layout::{DayPath, ShardPrefix},
-};
+use keepsake_record::layout::{DayPath, ShardPrefix};
 use keepsake_repository::{Id, Repository};
 use keepsake_vault::{CatalogueRow, Head};
 
-use crate::{
-    BackupKind, Custody, CustodyError, CustodyResult, LAYOUT_VERSION,
-    copies::{Copy, blocking},
-    render::ParentDays,
-};
+use crate::{BackupKind, Custody, CustodyResult, LAYOUT_VERSION, copies::Copy, render::ParentDays};
 
 /// More changes than this since the parent are read faster by a full backup.
 const CHANGES_MAX: u64 = 200_000;
@@ -49,61 +36,6 @@ impl ParentDays for RepositoryDays<'_> {
 }
 
 impl Custody {
-    /// Loads the index; answers why earlier trees cannot be trusted whole, if packs are damaged or have gone.
-    pub(crate) async fn loaded(&self, copy: Copy, asked: BackupKind, expected: bool) -> CustodyResult<(Copy, Option<String>)> {
-        let (packs, damaged) = (self.cache_file(&copy, "packs"), self.cache_file(&copy, "damaged"));
-        blocking(move || {
-            let bad_indexes = copy.repository.load_index()?;
-            let known_bad = read_ids(&damaged.with_extension("distrusted"))?;
-            let new_bad = read_ids(&damaged)?;
-            let missing = if asked == BackupKind::Full { copy.repository.missing_packs()? } else { Vec::new() };
-            known_bad.iter().chain(&new_bad).chain(&missing).for_each(|pack| copy.repository.distrust(*pack));
-            let again = "everything is read again, and what is missing is added";
-            if let Some(error) = bad_indexes.first() {
-                return Ok((copy, Some(format!("{error}: {again}"))));
-            }
-            if !new_bad.is_empty() {
-                return Ok((copy, Some(format!("{} packs were found damaged: {again}", new_bad.len()))));
-            }
-            if !packs.exists() {
-                let loss = expected.then(|| format!("nothing is known here of what the repository should hold: {again}"));
-                return Ok((copy, loss));
-            }
-            let now: HashSet<Id> = copy.repository.pack_ids().into_iter().collect();
-            let gone = read_ids(&packs)?.iter().filter(|id| !now.contains(id)).count();
-            let loss = (gone > 0).then(|| format!("{gone} packs have left the repository's index: {again}"));
-            Ok((copy, loss))
-        })
-        .await
-    }
-
-    fn cache_file(&self, copy: &Copy, ending: &str) -> PathBuf {
-        self.home.join("cache").join(format!("{}.{ending}", copy.repository.id()))
-    }
-
-    /// Remembers which packs the index names, to notice later that some have gone. A full backup has added again what
-    /// stood only in damaged packs: they are distrusted still, but are no reason for another one.
-    pub(crate) fn remember_packs(&self, copy: &Copy, kind: BackupKind) -> CustodyResult<()> {
-        write_ids(&self.cache_file(copy, "packs"), &copy.repository.pack_ids())?;
-        let damaged = self.cache_file(copy, "damaged");
-        if kind == BackupKind::Full && damaged.exists() {
-            let distrusted = damaged.with_extension("distrusted");
-            let all: Vec<Id> = read_ids(&distrusted)?.into_iter().chain(read_ids(&damaged)?).collect();
-            write_ids(&distrusted, &all)?;
-            fs::remove_file(&damaged).map_err(CustodyError::io(&damaged))?;
-        }
-        Ok(())
-    }
-
-    /// Remembers packs that a verification found damaged, so that the next backup adds again what they held.
-    pub(crate) async fn remember_damage(&self, owner: OwnerId, packs: &[Id]) -> CustodyResult<()> {
-        let Some(copy) = self.copy(Some(owner)).await? else { return Ok(()) };
-        let damaged = self.cache_file(&copy, "damaged");
-        let known: HashSet<Id> = read_ids(&damaged.with_extension("distrusted"))?.into_iter().collect();
-        let fresh: Vec<Id> = packs.iter().filter(|id| !known.contains(id)).copied().collect();
-        if fresh.is_empty() { Ok(()) } else { write_ids(&damaged, &fresh) }
-    }
-
     /// The newest snapshot that the live vault still goes on from: same line of history, and its mark at its number.
     pub(crate) async fn find_parent(
         &self,
@@ -149,22 +81,4 @@ impl Custody {
         }
         Ok((None, reason))
     }
-}
-
-/// The ids of a list file; none if there is no file.
-fn read_ids(path: &Path) -> CustodyResult<Vec<Id>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(CustodyError::io(path)(error)),
-    }
-}
-
-fn write_ids(path: &Path, ids: &[Id]) -> CustodyResult<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(CustodyError::io(folder))?;
-    }
-    let part = path.with_extension("part");
-    let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(CustodyError::io(path))
 }

@@ -284,6 +284,10 @@ impl Custody {
             for (path, digest) in memory.media_paths() {
                 let bytes = lengths[&digest];
                 let stored = tokio::task::block_in_place(|| self.vault.stored_length(owner, &digest))?;
+                // Of a memory that was edited since, only what the vault still knows of is put back.
+                if self.vault.medium(owner, &digest).await?.is_none() {
+                    continue;
+                }
                 if stored != Some(bytes) || owed.contains(&format!("data/{path}")) {
                     lost.insert(digest, (path, bytes));
                 }
@@ -343,7 +347,17 @@ impl Custody {
             Decision::Deleted => choice.bring_back,
             Decision::Same => false,
         };
-        self.heal_media(owner, bundle, batch.iter().filter(|(_, d)| *d == Decision::Same).map(|(m, _)| m), report, monitor).await?;
+        self.heal_media(
+            owner,
+            bundle,
+            batch
+                .iter()
+                .filter(|(_, d)| *d == Decision::Same || (*d == Decision::Conflict && choice.mode == RestoreMode::KeepLive))
+                .map(|(m, _)| m),
+            report,
+            monitor,
+        )
+        .await?;
         let batch: Vec<(Memory, Decision)> = batch.into_iter().filter(|(_, d)| wanted(d)).collect();
         if batch.is_empty() {
             return Ok(());

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     Custody, CustodyResult,
     copies::{Copy, blocking},
+    trust::Trusted,
 };
 
 /// Audit entries in one file.
@@ -21,7 +22,8 @@ impl Custody {
     /// Backs up configuration, owners, places of repositories, the catalogue and the audit log.
     pub(crate) async fn backup_system(&self) -> CustodyResult<()> {
         let files = self.system_files().await?;
-        let Copy { repository, row } = self.make_copy(None).await?;
+        let trusted = self.trusted(self.make_copy(None).await?, false).await?;
+        let Trusted { copy: Copy { repository, row }, .. } = self.distrust_missing(trusted).await?;
         let time = self.now().to_string();
         let snapshot = Snapshot {
             time,
@@ -39,7 +41,6 @@ impl Custody {
             summary: None,
         };
         let outcome = blocking(move || {
-            repository.load_index()?;
             let meta = FileMeta { time: "2000-01-01T00:00:00Z".into() };
             let edits = files.into_iter().map(move |(path, text)| Ok(Edit::file(&path, &meta, Content::Spans(vec![text.into_bytes()]))));
             Ok(repository.backup(BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), snapshot }, &Silent)?)

@@ -95,7 +95,7 @@ impl Custody {
         })
         .await?;
         if matches!(from, Source::Home) && !packs.is_empty() {
-            self.remember_damage(owner, &packs).await?;
+            self.remember_damage(Some(owner), &packs).await?;
         }
         Ok(report)
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use keepsake_storage::StoreError;
+
 use crate::{
     Id, LockKind, Monitor, NodeKind, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
     index::{BlobKind, Location},
@@ -204,6 +206,12 @@ impl Check<'_> {
         let bytes = match self.repository.store.get(&object("data", &id)) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(()),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                // A bad sector under one pack must not hide what else there is to find.
+                self.report.add(DamageKind::Pack, format!("pack {} cannot be read: {error}", id.short()), Some(id), self.monitor);
+                self.mark_pack(&id);
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         self.report.packs_read += 1;
@@ -276,7 +284,9 @@ impl Check<'_> {
                 Ok(tree) => Some(self.nodes(id, &tree)),
                 Err(error) => {
                     self.bad_places.entry((BlobKind::Tree, id)).or_default().insert(None);
-                    self.report.add(DamageKind::Tree, format!("tree {}: {error}", id.short()), None, self.monitor);
+                    let pack =
+                        self.repository.index.read().expect("no holder panics").places(BlobKind::Tree, &id).next().map(|place| place.pack);
+                    self.report.add(DamageKind::Tree, format!("tree {}: {error}", id.short()), pack, self.monitor);
                     None
                 }
             };

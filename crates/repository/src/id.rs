@@ -3,12 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 use sha2::{Digest, Sha256};
 
 /// The id of a blob (SHA-256 of its plaintext) or of a file in the repository (SHA-256 of its bytes).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Id([u8; 32]);
 
 impl Id {
@@ -48,15 +48,26 @@ impl fmt::Debug for Id {
 impl FromStr for Id {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok());
-        bytes.map(Self).ok_or_else(|| format!("`{}` is no id of 64 lower-case hexadecimal characters", text.escape_debug()))
+        let mut bytes = [0; 32];
+        let decoded = text.len() == 64 && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok();
+        if decoded { Ok(Self(bytes)) } else { Err(format!("`{}` is no id of 64 lower-case hexadecimal characters", text.escape_debug())) }
     }
 }
 
-impl TryFrom<String> for Id {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+/// Without a string in between: index files hold hundreds of thousands of ids.
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Hex;
+        impl Visitor<'_> for Hex {
+            type Value = Id;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an id of 64 hexadecimal characters")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Id, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Hex)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A repository: made, opened, read.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, RwLock},
 };
@@ -36,6 +36,7 @@ pub struct Repository {
     pub(crate) gear: GearTable,
     pub(crate) index: RwLock<Index>,
     packs: Mutex<VecDeque<(Id, Bytes)>>,
+    suspects: Mutex<BTreeSet<Id>>,
 }
 
 impl fmt::Debug for Repository {
@@ -102,7 +103,7 @@ impl Repository {
 
     fn with(store: Arc<dyn Store>, key: MasterKey, config: Config, ambient: Arc<dyn Ambient>) -> Self {
         let gear = GearTable::of(&key);
-        Self { store, key, config, ambient, gear, index: RwLock::default(), packs: Mutex::default() }
+        Self { store, key, config, ambient, gear, index: RwLock::default(), packs: Mutex::default(), suspects: Mutex::default() }
     }
 
     /// The id in its config: names its local cache.
@@ -255,17 +256,28 @@ impl Repository {
         for place in &places {
             match read(place) {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => drop(first.get_or_insert(error)),
+                Err(error) => {
+                    self.suspects.lock().expect("no holder panics").insert(place.pack);
+                    first.get_or_insert(error);
+                }
             }
         }
         match first {
             None => Err(RepositoryError::damaged(format!("blob {}", id.short()), "no index knows it")),
             // A pack that is not there is damage, not a wrong question.
+            Some(RepositoryError::Store(error)) if error.is_short() => {
+                Err(RepositoryError::damaged(format!("pack {}", places[0].pack.short()), "it is shorter than its index says"))
+            }
             Some(RepositoryError::Store(error)) if error.is_not_found() => {
                 Err(RepositoryError::damaged(format!("pack {}", places[0].pack.short()), "it is missing"))
             }
             Some(error) => Err(error),
         }
+    }
+
+    /// Packs from which something could not be read so far.
+    pub fn suspects(&self) -> Vec<Id> {
+        self.suspects.lock().expect("no holder panics").iter().copied().collect()
     }
 
     /// Treats what stands only in this pack as missing: the next backup adds it again.

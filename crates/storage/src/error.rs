@@ -57,6 +57,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether this says that the object ends before what was asked for.
+    pub fn is_short(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. } if source.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::UnexpectedEof))
+    }
+
     /// Whether this says that the object is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

@@ -115,9 +115,12 @@ impl Store for LocalStore {
 
     fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes> {
         let wanted = range.end.saturating_sub(range.start);
-        let bytes = block_on(self.inner.get_range(&path(name), range)).map_err(|e| self.fail(name.as_str(), "read", e))?;
-        if bytes.len() as u64 == wanted {
-            return Ok(bytes);
+        let length = self.head(name)?.map_or(0, |info| info.bytes);
+        if length == 0 || length >= range.end {
+            let bytes = block_on(self.inner.get_range(&path(name), range)).map_err(|e| self.fail(name.as_str(), "read", e))?;
+            if bytes.len() as u64 == wanted {
+                return Ok(bytes);
+            }
         }
         let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be").into();
         Err(StoreError::Unavailable { place: self.describe(), action: "read", name: name.to_string(), source })

@@ -84,9 +84,9 @@ fn memory(
     let mut draft = Draft::new("media", id, &main.path, digest, options);
     draft.memory.kind = media_type::kind(&main.path);
     let mut problems = vec![attach(input, main, "original", AttachmentRole::Original, options, &mut draft)];
-    for (file, role) in companions {
-        let key = if *role == AttachmentRole::Raw { "raw" } else { "film" };
-        problems.push(attach(input, file, key, *role, options, &mut draft));
+    for (number, (file, role)) in companions.iter().enumerate() {
+        let key = format!("{}-{}", if *role == AttachmentRole::Raw { "raw" } else { "film" }, number + 1);
+        problems.push(attach(input, file, &key, *role, options, &mut draft));
     }
     if let Some(sidecar) = sidecar {
         let read = input.whole(&sidecar.path).map_err(|e| e.to_string()).map(|bytes| xmp::apply(&bytes, options.zone.as_ref(), &mut draft));

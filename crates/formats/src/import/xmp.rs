@@ -60,6 +60,8 @@ fn properties(bytes: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
     let mut reader = Reader::from_str(text);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut path: Vec<String> = Vec::new();
+    // The text of the innermost element so far; references stand between its pieces.
+    let mut gathered = String::new();
     loop {
         let event = reader.read_event().map_err(|e| e.to_string())?;
         match event {
@@ -67,6 +69,7 @@ fn properties(bytes: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
                 return Err(format!("it is nested too deeply at `{}`", element.name().as_ref().escape_debug()));
             }
             Event::Start(ref element) | Event::Empty(ref element) => {
+                gathered.clear();
                 for attribute in element.attributes() {
                     let attribute = attribute.map_err(|e| e.to_string())?;
                     let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| e.to_string())?.into_owned();
@@ -76,32 +79,42 @@ fn properties(bytes: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
                     path.push(element.name().as_ref().to_owned());
                 }
             }
-            Event::End(_) => drop(path.pop()),
-            Event::Text(text) => {
-                let text = text.xml10_content().trim().to_owned();
+            Event::End(_) => {
                 let owner = path.iter().rev().find(|name| !name.starts_with("rdf:"));
-                if let (false, Some(owner)) = (text.is_empty(), owner) {
-                    found.entry(owner.clone()).or_default().push(text);
+                if let (false, Some(owner)) = (gathered.trim().is_empty(), owner) {
+                    found.entry(owner.clone()).or_default().push(gathered.trim().to_owned());
                 }
+                gathered.clear();
+                path.pop();
             }
+            Event::Text(text) => gathered.push_str(&text.xml10_content()),
             Event::GeneralRef(reference) => {
-                let owner = path.iter().rev().find(|name| !name.starts_with("rdf:"));
-                let resolved = reference
-                    .resolve_char_ref()
-                    .ok()
-                    .flatten()
-                    .map(String::from)
-                    .or_else(|| Some(quick_xml::escape::resolve_predefined_entity(&reference)?.to_owned()));
-                if let (Some(text), Some(owner)) = (resolved, owner)
-                    && let Some(last) = found.get_mut(owner).and_then(|values| values.last_mut())
-                {
-                    last.push_str(&text);
-                }
+                let resolved = reference.resolve_char_ref().ok().flatten().map(String::from);
+                let named = || quick_xml::escape::resolve_predefined_entity(&reference).map(str::to_owned);
+                gathered.push_str(&resolved.or_else(named).unwrap_or_default());
             }
             // A document type could define entities that grow without end.
             Event::DocType(_) => return Err("it has a document type".into()),
             Event::Eof => return Ok(found),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_programs_write() {
+        let xmp = r#"<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description exif:GPSLatitude="52,31.5N" exif:GPSLongitude="13,24,36W">
+            <dc:description><rdf:Alt><rdf:li xml:lang="x-default">Salt &amp; &quot;Pepper&quot;</rdf:li></rdf:Alt></dc:description>
+            <dc:subject><rdf:Bag><rdf:li>R&amp;B</rdf:li><rdf:li>sea</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"#;
+        let found = properties(xmp.as_bytes()).expect("readable");
+        assert_eq!(found["dc:description"], ["Salt & \"Pepper\""]);
+        assert_eq!(found["dc:subject"], ["R&B", "sea"]);
+        assert_eq!((gps(&found["exif:GPSLatitude"][0]), gps(&found["exif:GPSLongitude"][0])), (Some(52.525), Some(-13.41)));
+        assert!(properties(b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>").is_err());
+        assert!(properties("<a>".repeat(100).as_bytes()).is_err());
     }
 }

@@ -259,6 +259,8 @@ fn write_photos(folder: &Path, media: u32) -> std::io::Result<()> {
     Ok(())
 }
 
+/// owner, id, day, shard, sort_at, source_key, bytes, record
+type MemoryRow = (String, String, String, i64, i64, Option<String>, i64, String);
 type Loaded<T> = Result<T, Box<dyn std::error::Error>>;
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -266,7 +268,7 @@ async fn bare_load(from: &Path, to: &Path) -> Loaded<f64> {
     // Everything is read and made ready first; only the writing is measured.
     let mut source = SqliteConnection::connect(&format!("sqlite:{}", from.display())).await?;
     let schema: Vec<(String,)> = sqlx::query_as("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'search_%' AND name NOT LIKE 'sqlite_%' OR name = 'search_docs'").fetch_all(&mut source).await?;
-    let rows: Vec<(String, String, String, i64, i64, Option<String>, i64, String)> =
+    let rows: Vec<MemoryRow> =
         sqlx::query_as("SELECT owner, id, day, shard, sort_at, source_key, bytes, record FROM memories WHERE source_key IS NOT NULL AND record LIKE '%\"kind\":\"entry\"%'").fetch_all(&mut source).await?;
     let terms: Vec<String> = rows.iter().map(|row| terms_of(&row.7)).collect();
     source.close().await?;

@@ -15,6 +15,7 @@ mod drafts;
 mod error;
 mod export;
 mod folders;
+mod healing;
 mod home;
 mod import;
 mod keys;
@@ -27,6 +28,7 @@ mod sample;
 mod snapshots;
 mod system;
 mod trust;
+mod unpacking;
 mod verify;
 
 pub use ambient::SystemClock;

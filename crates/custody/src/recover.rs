@@ -3,17 +3,16 @@
 use std::{
     collections::{BTreeMap, HashSet},
     io::BufRead,
-    path::Path,
     sync::Arc,
 };
 
 use keepsake_record::{Collection, Consent, Entity, Insight, Memory, MemoryId, Owner, OwnerId, Person, Place, Sha256Digest, Tag};
-use keepsake_repository::{Id, Monitor, RestoreOptions, RestoreOutcome};
+use keepsake_repository::{Id, Monitor};
 use keepsake_vault::{IdState, Outcome, Write};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use crate::{Bundle, Custody, CustodyError, CustodyResult, Source, copies::blocking};
+use crate::{Bundle, Custody, CustodyResult, Source, copies::blocking};
 
 /// What to do with memories that are in the vault in another version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,36 +72,6 @@ pub struct VaultRestoreReport {
 const BATCH: usize = 500;
 
 impl Custody {
-    /// Restores a snapshot, or paths of it, into a folder.
-    ///
-    /// # Errors
-    /// There is no such snapshot, or the folder cannot be written. What is wrong with single files is in the outcome.
-    pub async fn restore_to(
-        &self,
-        owner: OwnerId,
-        from: &Source,
-        snapshot: &str,
-        target: &Path,
-        options: RestoreOptions,
-        monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<RestoreOutcome> {
-        let subject = format!("{snapshot} to {}", target.display());
-        let result = async {
-            if !options.overwrite && std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
-                return Err(CustodyError::Refused(format!("{} is not empty: choose another folder, or --overwrite", target.display())));
-            }
-            let (repository, _, snapshot) = self.found(owner, from, snapshot).await?;
-            let target = target.to_path_buf();
-            blocking(move || {
-                monitor.stage("restoring", None, None);
-                Ok(repository.restore(&snapshot.tree, &target, &options, &*monitor)?)
-            })
-            .await
-        };
-        let result = result.await;
-        self.audited(Some(owner), "restore.folder", &subject, result).await
-    }
-
     /// Opens the bundle of a snapshot.
     ///
     /// # Errors
@@ -266,72 +235,6 @@ impl Custody {
         Ok(())
     }
 
-    /// Puts back originals of memories that are here while their files are not, or not as long as they should be, or were
-    /// found rotten by the last backup.
-    async fn heal_media(
-        &self,
-        owner: OwnerId,
-        bundle: &Bundle,
-        memories: impl Iterator<Item = &Memory>,
-        report: &mut VaultRestoreReport,
-        monitor: &dyn Monitor,
-    ) -> CustodyResult<()> {
-        let owed: HashSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
-        let mut lost: BTreeMap<Sha256Digest, (String, u64)> = BTreeMap::new();
-        for memory in memories {
-            let lengths: BTreeMap<Sha256Digest, u64> =
-                memory.attachments.iter().filter_map(|a| a.medium.as_ref()).map(|m| (m.sha256, m.bytes)).collect();
-            for (path, digest) in memory.media_paths() {
-                let bytes = lengths[&digest];
-                let stored = tokio::task::block_in_place(|| self.vault.stored_length(owner, &digest))?;
-                // Of a memory that was edited since, only what the vault still knows of is put back.
-                if self.vault.medium(owner, &digest).await?.is_none() {
-                    continue;
-                }
-                if stored != Some(bytes) || owed.contains(&format!("data/{path}")) {
-                    lost.insert(digest, (path, bytes));
-                }
-            }
-        }
-        if lost.is_empty() {
-            return Ok(());
-        }
-        let live = self.store_media(owner, bundle, lost, report, monitor).await?;
-        let mut write = self.vault.write(owner, &self.actor).await?;
-        write.media_live(&live).await?;
-        report.media += live.len() as u64;
-        let entry = self.entry(Some(owner), "restore.media", &report.plan.from, Outcome::Complete, json!({ "media": live.len() }));
-        write.commit(&entry).await?;
-        Ok(())
-    }
-
-    /// Stores originals of a bundle; answers those that are here now, and names the others.
-    async fn store_media(
-        &self,
-        owner: OwnerId,
-        bundle: &Bundle,
-        media: BTreeMap<Sha256Digest, (String, u64)>,
-        report: &mut VaultRestoreReport,
-        monitor: &dyn Monitor,
-    ) -> CustodyResult<Vec<(Sha256Digest, u64)>> {
-        let announced: Vec<(Sha256Digest, u64)> = media.iter().map(|(digest, (_, bytes))| (*digest, *bytes)).collect();
-        self.vault.media_pending(owner, &announced).await?;
-        let mut live = Vec::new();
-        for (digest, (path, bytes)) in media {
-            let stored = tokio::task::block_in_place(|| -> CustodyResult<u64> {
-                Ok(self.vault.store_reader(owner, &digest, &mut bundle.open_file(&path)?)?)
-            });
-            match stored {
-                Ok(_) => live.push((digest, bytes)),
-                Err(error) => {
-                    monitor.problem(&path, &error.to_string());
-                    report.media_missing.push((path, error.to_string()));
-                }
-            }
-        }
-        Ok(live)
-    }
-
     async fn restore_batch(
         &self,
         owner: OwnerId,
@@ -454,9 +357,7 @@ async fn put_all<T: DeserializeOwned + Serialize>(
     for value in &values {
         let (id, name) = key(value);
         // The name of an insight becomes a file's name.
-        if entity == Entity::Insight && !(1..=64).contains(&name.len())
-            || entity == Entity::Insight && !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
+        if entity == Entity::Insight && !is_series(&name) {
             report.plan.unreadable.push((path.to_owned(), format!("`{}` is no name of a series of insights", name.escape_debug())));
             continue;
         }
@@ -465,4 +366,8 @@ async fn put_all<T: DeserializeOwned + Serialize>(
         }
     }
     Ok(())
+}
+
+fn is_series(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

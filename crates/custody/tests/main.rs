@@ -1,5 +1,7 @@
 //! The operations as a door sees them, on real files and real repositories.
 
+#![expect(clippy::print_stdout, reason = "tests tell what they did not run, and wait by the real clock")]
+
 mod audit;
 mod format_page;
 mod histories;

@@ -221,7 +221,7 @@ impl Repository {
     /// # Errors
     /// The index does not know it, or its bytes are damaged or gone.
     pub fn blob(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
-        self.from_any_place(kind, id, |location| {
+        self.read_any_place(kind, id, |location| {
             let start = u64::from(location.offset);
             let sealed = self.store.get_range(&object("data", &location.pack), start..start + u64::from(location.length))?;
             self.open_blob(id, location, &sealed)
@@ -230,7 +230,7 @@ impl Repository {
 
     /// As [`Repository::blob`], for readers that want most of a pack: reads packs whole and keeps a few.
     pub(crate) fn blob_from_pack(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
-        self.from_any_place(kind, id, |location| {
+        self.read_any_place(kind, id, |location| {
             let pack = self.whole_pack(&location.pack)?;
             let range = location.offset as usize..location.offset as usize + location.length as usize;
             let short = || RepositoryError::damaged(format!("pack {}", location.pack.short()), "it is shorter than its index says");
@@ -250,7 +250,7 @@ impl Repository {
         Ok(bytes)
     }
 
-    fn from_any_place(&self, kind: BlobKind, id: &Id, read: impl Fn(&Location) -> RepositoryResult<Vec<u8>>) -> RepositoryResult<Vec<u8>> {
+    fn read_any_place(&self, kind: BlobKind, id: &Id, read: impl Fn(&Location) -> RepositoryResult<Vec<u8>>) -> RepositoryResult<Vec<u8>> {
         let places: Vec<Location> = self.index.read().expect("no holder panics").places(kind, id).collect();
         let mut first = None;
         for place in &places {

@@ -7,12 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
 use object_store::{
     Error as Cause, ObjectStore, ObjectStoreExt, PutMode as ObjectPutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path,
 };
 
 use crate::{ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
+
+/// Waits for a call. Without tokio's cooperative budget: on a thread that a runtime lends us nobody would refill it, and the
+/// wait would never end.
+fn block_on<F: Future>(call: F) -> F::Output {
+    futures::executor::block_on(tokio::task::unconstrained(call))
+}
 
 /// How much of a long object is written at a time.
 const PART_BYTES: u64 = 8 << 20;

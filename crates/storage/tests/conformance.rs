@@ -75,3 +75,17 @@ fn names_that_leave_their_place_are_refused() {
         assert!(matches!(ObjectName::new(bad), Err(StoreError::BadName { .. })), "{bad:?}");
     }
 }
+
+/// A runtime lends its threads with a budget of polls that only it refills: many calls in a row must not use it up.
+#[test]
+fn many_calls_on_a_thread_of_a_runtime() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store: Arc<dyn Store> = Arc::new(LocalStore::open(folder.path()).expect("open"));
+    store.put(&name("a"), Bytes::from_static(b"x"), PutMode::Create).expect("put");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let reads = runtime.block_on(async move {
+        let task = tokio::spawn(async move { tokio::task::block_in_place(|| (0..2000).filter(|_| store.get(&name("a")).is_ok()).count()) });
+        task.await.expect("no panic")
+    });
+    assert_eq!(reads, 2000);
+}

@@ -47,6 +47,7 @@ pub struct Engine {
 }
 
 /// A database of its own on the PostgreSQL that scripts/test starts. Without one, says so once a test; in CI that fails.
+#[expect(clippy::print_stdout, reason = "the line that tells what did not run")]
 async fn postgres() -> Option<VaultUrl> {
     let Ok(admin) = std::env::var("KEEPSAKE_TEST_POSTGRES") else {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "KEEPSAKE_TEST_POSTGRES is not set: run scripts/test");

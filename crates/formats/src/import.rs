@@ -159,6 +159,9 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
 /// # Errors
 /// The input as a whole cannot be read. What is wrong with single items goes to the sink.
 pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
+    for (path, what) in input.left_out()? {
+        sink.passed_over(&path, what);
+    }
     match format {
         Format::DayOne => day_one::read(input, options, sink),
         Format::Markdown => markdown::read(input, options, sink),

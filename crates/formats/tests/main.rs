@@ -1,1 +1,5 @@
-//! Tests.
+//! Importers seen from outside: what is found, what is named, and that no bytes make them panic.
+
+mod containers;
+mod readers;
+mod taken;

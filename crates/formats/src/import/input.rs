@@ -15,6 +15,8 @@ use super::ReadError;
 
 /// The most entries of an archive, and the longest entry: beyond is an attack or an accident.
 const ENTRIES_MAX: usize = 2_000_000;
+/// Entries of archives up to this length are read into memory.
+const IN_MEMORY_MAX_BYTES: u64 = 32 << 20;
 /// The most that is read of one file into memory.
 const WHOLE_MAX_BYTES: u64 = 1 << 30;
 
@@ -165,6 +167,43 @@ impl Input {
         Ok(files)
     }
 
+    /// What is in the input and is never read: links, and names that would lead out of it.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn left_out(&self) -> Result<Vec<(String, &'static str)>, ReadError> {
+        match self {
+            Self::File(_) => Ok(Vec::new()),
+            Self::Folder(_) | Self::Unpacked(..) => {
+                let root = self.root();
+                let mut links = Vec::new();
+                self.links(&root, "", &mut links)?;
+                Ok(links)
+            }
+            Self::Zip(_, archive) => {
+                let archive = archive.lock().expect("no holder panics");
+                let unsafe_names =
+                    archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).filter(|n| !n.ends_with('/') && !safe(n));
+                Ok(unsafe_names.map(|name| (name, "a name that leads out of the archive")).collect())
+            }
+        }
+    }
+
+    fn links(&self, folder: &Path, prefix: &str, found: &mut Vec<(String, &'static str)>) -> Result<(), ReadError> {
+        let io = |source| ReadError::Io { path: folder.display().to_string(), source };
+        for entry in fs::read_dir(folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().map_err(io)?;
+            if kind.is_dir() {
+                self.links(&entry.path(), &format!("{path}/"), found)?;
+            } else if !kind.is_file() {
+                found.push((path, "a link or a device, which is not followed"));
+            }
+        }
+        Ok(())
+    }
+
     fn walk(&self, folder: &Path, prefix: &str, files: &mut Vec<InputFile>) -> Result<(), ReadError> {
         let io = |source| ReadError::Io { path: folder.display().to_string(), source };
         for entry in fs::read_dir(folder).map_err(io)? {
@@ -192,7 +231,21 @@ impl Input {
             Self::Folder(_) | Self::Unpacked(..) => {
                 Ok(Box::new(fs::File::open(self.root().join(path)).map_err(|source| self.io(path, source))?))
             }
-            Self::Zip(..) => Ok(Box::new(io::Cursor::new(self.whole(path)?))),
+            Self::Zip(_, archive) => {
+                let mut archive = archive.lock().expect("no holder panics");
+                let mut entry =
+                    archive.by_name(path).map_err(|e| ReadError::malformed(format!("{}: {path}", self.describe()), e.to_string()))?;
+                if entry.size() <= IN_MEMORY_MAX_BYTES {
+                    drop(entry);
+                    drop(archive);
+                    return Ok(Box::new(io::Cursor::new(self.whole(path)?)));
+                }
+                // A film is not held in memory: it goes by way of a file that has no name.
+                let mut file = tempfile::tempfile().map_err(|source| self.io(path, source))?;
+                io::copy(&mut entry, &mut file).map_err(|source| self.io(path, source))?;
+                io::Seek::rewind(&mut file).map_err(|source| self.io(path, source))?;
+                Ok(Box::new(file))
+            }
         }
     }
 

@@ -167,8 +167,8 @@ fn split(text: &str) -> Matter<'_> {
         return fields(yaml(matter), body);
     }
     if let Some((matter, body)) = fenced("+++") {
-        let parsed = toml::from_str::<toml::Table>(matter).map_err(|e| e.to_string());
-        return fields(parsed.and_then(|t| serde_json::to_value(t).map_err(|e| e.to_string())), body);
+        let parsed = toml::from_str::<toml::Table>(matter).map(|table| from_toml(toml::Value::Table(table)));
+        return fields(parsed.map_err(|e| e.to_string()), body);
     }
     if text.starts_with("{\n") || text.starts_with("{\r\n") {
         let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
@@ -182,6 +182,19 @@ fn split(text: &str) -> Matter<'_> {
 fn yaml(matter: &str) -> Result<Value, String> {
     let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(matter).map_err(|e| e.to_string())?;
     from_yaml(value)
+}
+
+/// TOML as JSON; dates become text.
+fn from_toml(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) => Value::from(number),
+        toml::Value::Boolean(flag) => Value::Bool(flag),
+        toml::Value::Datetime(at) => Value::String(at.to_string()),
+        toml::Value::Array(items) => Value::Array(items.into_iter().map(from_toml).collect()),
+        toml::Value::Table(pairs) => Value::Object(pairs.into_iter().map(|(key, value)| (key, from_toml(value))).collect()),
+    }
 }
 
 /// YAML as JSON; keys that are no text become text.

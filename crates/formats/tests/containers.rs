@@ -1,0 +1,73 @@
+//! Folders and archives: the same answers, nothing from outside them, nothing left out in silence.
+
+use std::{fs, io::Write, path::Path};
+
+use keepsake_formats::{
+    bag::{BagWriter, Container},
+    import::{Format, Input},
+};
+
+use crate::taken::take;
+
+fn zip_of(path: &Path, entries: &[(&str, &str)]) {
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).expect("create"));
+    for (name, text) in entries {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("entry");
+        zip.write_all(text.as_bytes()).expect("write");
+    }
+    zip.finish().expect("finish");
+}
+
+#[test]
+fn entries_that_lead_out_are_named_and_not_read() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("notes.zip");
+    zip_of(&path, &[("a.md", "good"), ("../evil.md", "bad"), ("/etc/evil.md", "bad"), ("b/../../evil.md", "bad")]);
+    let taken = take(&path, None).expect("readable");
+    assert_eq!(taken.drafts.len(), 1);
+    assert_eq!(taken.passed_over.len(), 3, "{:?}", taken.passed_over);
+}
+
+#[test]
+fn links_are_named_and_not_followed() {
+    let space = tempfile::tempdir().expect("space");
+    fs::write(space.path().join("a.md"), "good").expect("write");
+    std::os::unix::fs::symlink("/etc/passwd", space.path().join("b.md")).expect("link");
+    std::os::unix::fs::symlink(".", space.path().join("loop")).expect("link");
+    let taken = take(space.path(), None).expect("readable");
+    assert_eq!((taken.drafts.len(), taken.passed_over.len()), (1, 2), "{:?}", taken.passed_over);
+}
+
+#[test]
+fn a_bag_is_whole_or_not_there() {
+    let space = tempfile::tempdir().expect("space");
+    for name in ["bag", "bag.zip", "bag.tar.gz"] {
+        let target = space.path().join(name);
+        let mut bag = BagWriter::create(&target, Container::of(&target)).expect("create");
+        bag.add("data/a.txt", 5, &mut b"hello".as_slice()).expect("add");
+        assert!(!target.exists(), "it stands under another name until it is finished");
+        assert_eq!(bag.finish("2024-01-01").expect("finish"), (1, 5));
+        let input = Input::open(&target).expect("open");
+        let files = input.files().expect("files");
+        let path = files.iter().find(|f| f.name() == "a.txt").expect("there").path.clone();
+        assert_eq!(input.whole(&path).expect("read"), b"hello");
+        assert!(files.iter().any(|f| f.name() == "manifest-sha256.txt") && files.iter().any(|f| f.name() == "bagit.txt"));
+
+        let other = space.path().join(format!("other-{name}"));
+        let mut bag = BagWriter::create(&other, Container::of(&other)).expect("create");
+        assert!(bag.add("data/a.txt", 9, &mut b"hello".as_slice()).is_err(), "a length that is not kept is an error");
+        bag.abandon();
+        assert!(fs::read_dir(space.path()).expect("list").all(|e| !e.expect("entry").file_name().to_string_lossy().contains("other-")));
+    }
+}
+
+#[test]
+fn what_is_in_no_known_format_is_said_so() {
+    let space = tempfile::tempdir().expect("space");
+    fs::write(space.path().join("x.bin"), "?").expect("write");
+    assert!(take(space.path(), None).err().expect("unknown").to_string().contains("name it with --format (bundle, dayone"));
+    fs::write(space.path().join("Journal.json"), "{\"entries\": [\n{]").expect("write");
+    let said = take(space.path(), None).err().expect("not JSON").to_string();
+    assert!(said.contains("Journal.json:2: is not JSON"), "{said}");
+    assert_eq!(Format::from_name("dayone"), Some(Format::DayOne));
+}

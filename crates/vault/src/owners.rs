@@ -45,24 +45,18 @@ impl Vault {
     /// # Errors
     /// The name or id is taken, or breaks a rule.
     pub async fn create_owner(&self, owner: &Owner, entry: &AuditEntry) -> VaultResult<()> {
-        owner.validate()?;
         let mut tx = self.db.write().await?;
-        if tx
-            .fetch_one(
-                "SELECT owner FROM owners WHERE name = $1 OR owner = $2",
-                &[Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())],
-            )
-            .await?
-            .is_some()
-        {
-            return Err(VaultError::Exists { what: "owner", name: owner.name.clone() });
-        }
         self.insert_owner(&mut tx, owner).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
 
     async fn insert_owner(&self, tx: &mut Tx, owner: &Owner) -> VaultResult<()> {
+        owner.validate()?;
+        let same = [Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())];
+        if tx.fetch_one("SELECT owner FROM owners WHERE name = $1 OR owner = $2", &same).await?.is_some() {
+            return Err(VaultError::Exists { what: "owner", name: owner.name.clone() });
+        }
         let record = String::from_utf8(canonical_line(owner)).expect("JSON is UTF-8");
         let (id, lineage) = (owner.id.to_string(), self.random_hex(16));
         let args = [Arg::Text(&id), Arg::Text(&owner.name), Arg::Text(&record), Arg::Text(&lineage)];
@@ -76,7 +70,6 @@ impl Vault {
     /// # Errors
     /// The owner has a history, or the new id or name belongs to somebody else.
     pub async fn adopt_owner(&self, old: OwnerId, owner: &Owner, entry: &AuditEntry) -> VaultResult<()> {
-        owner.validate()?;
         let mut tx = self.db.write().await?;
         let old = old.to_string();
         let Some(row) = tx.fetch_one(HEAD, &[Arg::Text(&old)]).await? else { return Err(VaultError::not_found("owner", old)) };
@@ -84,16 +77,6 @@ impl Vault {
             return Err(VaultError::Exists { what: "history of owner", name: old });
         }
         tx.execute("DELETE FROM owners WHERE owner = $1", &[Arg::Text(&old)]).await?;
-        if tx
-            .fetch_one(
-                "SELECT owner FROM owners WHERE name = $1 OR owner = $2",
-                &[Arg::Text(&owner.name), Arg::Text(&owner.id.to_string())],
-            )
-            .await?
-            .is_some()
-        {
-            return Err(VaultError::Exists { what: "owner", name: owner.name.clone() });
-        }
         self.insert_owner(&mut tx, owner).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await

@@ -6,7 +6,7 @@ use keepsake_repository::{CheckOptions, Content, Edit, FileMeta, Password, Repos
 use keepsake_storage::{Fault, Faulty, MemoryStore, Store};
 
 use crate::{
-    support::{PASSWORD, ambient, init, open, snapshot},
+    support::{PASSWORD, ambient, init, open},
     virtual_trees::run,
 };
 
@@ -70,7 +70,6 @@ fn at_every_write_and_torn() {
         }
     }
     assert!(cuts >= 8, "{cuts} cuts");
-    let _ = snapshot(0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use keepsake_repository::{
-    CheckOptions, Content, DamageKind, Edit, FileMeta, Id, LockKind, Password, Repository, RepositoryError, RestoreOptions, Share, Silent,
+    CheckOptions, Content, DamageKind, Edit, FileMeta, Id, Password, Repository, RepositoryError, RestoreOptions, Share, Silent,
 };
 use keepsake_storage::{MemoryStore, ObjectName, PutMode, Store};
 
@@ -88,7 +88,6 @@ fn locks_are_honoured() {
     let error = repository.check(&CheckOptions::default(), &Silent).expect_err("locked");
     assert!(matches!(&error, RepositoryError::Locked { holder, .. } if holder.contains("4711 on elsewhere")), "{error}");
     assert!(store.head(&name).expect("head").is_some(), "a foreign lock is never removed");
-    let _ = LockKind::Shared;
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn suite(store: &Arc<dyn Store>) {
             std::thread::spawn(move || store.put(&name("race"), Bytes::from(vec![i; 1000]), PutMode::Create).is_ok())
         })
         .collect();
-    let winners = threads.into_iter().filter(|_| true).map(|t| t.join().expect("no panic")).filter(|won| *won).count();
+    let winners = threads.into_iter().map(|t| t.join().expect("no panic")).filter(|won| *won).count();
     assert_eq!(winners, 1, "of many creators one wins");
 }
 

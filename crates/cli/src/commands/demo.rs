@@ -124,10 +124,14 @@ fn finish(run: &Run<'_>, at: &Path, home: &Path, sound: bool) -> CustodyResult<u
     ));
     out.say("\nTry next:");
     let home = format!("keepsake --home {}", home.display());
-    for command in
-        ["memory list --limit 5", "memory search river frost", "snapshot list", "snapshot diff", "restore latest --to /tmp/back", "doctor"]
-    {
-        let command = if command == "snapshot diff" { "snapshot ls latest data/media".to_owned() } else { command.to_owned() };
+    for command in [
+        "memory list --limit 5",
+        "memory search river frost",
+        "snapshot list",
+        "snapshot ls latest data/media",
+        "restore latest --to /tmp/back",
+        "doctor",
+    ] {
         out.say(format!("  {home} {command}"));
     }
     out.say(format!("\nWhen you have seen enough: rm -r {}\nYour own home: keepsake init", at.display()));

@@ -73,7 +73,8 @@ impl Custody {
         let password = self.password(&row)?;
         let store = Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&row.prefix)?);
         let engine = self.engine.clone();
-        let repository = blocking(move || Ok(Repository::open(Arc::new(store), &password, engine)?)).await?;
+        let cache = self.home.join("cache");
+        let repository = blocking(move || Ok(Repository::open(Arc::new(store), &password, engine)?.with_index_cache(&cache))).await?;
         Ok(Some(Copy { repository, row }))
     }
 

@@ -28,8 +28,9 @@ impl ParentDays for RepositoryDays<'_> {
             leaves.push(ShardPrefix::ROOT);
         }
         if let Some(split) = self.repository.node_at(&self.tree, &format!("data/{}", day.folder()))?.and_then(|n| n.subtree) {
-            let names = self.repository.tree(&split)?.nodes;
-            leaves.extend(names.iter().filter_map(|n| ShardPrefix::parse(std::str::from_utf8(&n.name).ok()?.strip_suffix(".ndjson")?)));
+            let tree = self.repository.tree(&split)?;
+            leaves
+                .extend(tree.nodes.iter().filter_map(|n| ShardPrefix::parse(std::str::from_utf8(&n.name).ok()?.strip_suffix(".ndjson")?)));
         }
         Ok(leaves)
     }

@@ -268,9 +268,9 @@ fn entry(path: String, node: &Node) -> Entry {
 }
 
 pub(crate) fn walk(repository: &Repository, tree: Id, prefix: &str, each: &mut dyn FnMut(String, &Node)) -> RepositoryResult<()> {
-    for node in repository.tree(&tree)?.nodes {
+    for node in &repository.tree(&tree)?.nodes {
         let path = if prefix.is_empty() { node.display_name() } else { format!("{prefix}/{}", node.display_name()) };
-        each(path.clone(), &node);
+        each(path.clone(), node);
         if let Some(subtree) = node.subtree {
             walk(repository, subtree, &path, each)?;
         }
@@ -284,8 +284,8 @@ fn differ(repository: &Repository, from: Option<Id>, to: Option<Id>, prefix: &st
         return Ok(());
     }
     let nodes = |tree: Option<Id>| -> RepositoryResult<BTreeMap<Vec<u8>, Node>> {
-        let nodes = tree.map(|id| repository.tree(&id)).transpose()?.unwrap_or_default().nodes;
-        Ok(nodes.into_iter().map(|n| (n.name.clone(), n)).collect())
+        let tree = tree.map(|id| repository.tree(&id)).transpose()?.unwrap_or_default();
+        Ok(tree.nodes.iter().map(|n| (n.name.clone(), n.clone())).collect())
     };
     let (old, new) = (nodes(from)?, nodes(to)?);
     let names: std::collections::BTreeSet<&Vec<u8>> = old.keys().chain(new.keys()).collect();

@@ -251,7 +251,7 @@ impl Builder<'_> {
     /// Builds the folder whose path, with a final `/` unless it is the root, is `prefix`. `None`: nothing is in it.
     fn dir(&mut self, prefix: &[u8], parent: Option<Id>) -> RepositoryResult<Option<Id>> {
         let mut old = match parent {
-            Some(id) => VecDeque::from(self.repository.tree(&id)?.nodes),
+            Some(id) => VecDeque::from(self.repository.tree(&id)?.nodes.clone()),
             None => VecDeque::new(),
         };
         let mut slots = Vec::new();

@@ -1,13 +1,16 @@
 //! Verifying: what restic's `check` verifies, and what it misses (declared lengths, order, names).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use keepsake_storage::StoreError;
 
 use crate::{
     Id, LockKind, Monitor, NodeKind, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
-    index::{BlobKind, Location},
-    pack,
+    index::BlobKind,
+    pack::{self, PackedBlob},
     repository::object,
 };
 
@@ -124,7 +127,7 @@ impl Repository {
         let _lock = self.lock(LockKind::Shared)?;
         // Snapshots first: one that appears later may rest on an index that is not read.
         let (snapshots, bad_snapshots) = self.snapshots()?;
-        let bad_indexes = self.load_index()?;
+        let bad_indexes = self.reload_index()?;
         let mut check = Check { repository: self, monitor, report: Report::default(), bad_places: HashMap::new(), trees: HashMap::new() };
         for error in bad_snapshots {
             check.report.add(DamageKind::Snapshot, error, None, monitor);
@@ -168,9 +171,9 @@ impl Check<'_> {
     }
 
     fn mark_pack(&mut self, pack: &Id) {
-        let by_pack = self.repository.index.read().expect("no holder panics").blobs_by_pack();
-        for (kind, id, _) in by_pack.get(pack).into_iter().flatten() {
-            self.bad_places.entry((*kind, *id)).or_default().insert(Some(*pack));
+        let blobs = self.repository.index.read().expect("no holder panics").blobs_in(pack);
+        for (kind, id) in blobs {
+            self.bad_places.entry((kind, id)).or_default().insert(Some(*pack));
         }
     }
 
@@ -183,82 +186,59 @@ impl Check<'_> {
 
     fn packs_read(&mut self, options: &CheckOptions) -> RepositoryResult<()> {
         let Some(share) = options.read_data else { return Ok(()) };
-        let by_pack = self.repository.index.read().expect("no holder panics").blobs_by_pack();
-        let mut packs: Vec<_> = self.repository.index.read().expect("no holder panics").packs().filter(|(id, _)| share.takes(id)).collect();
-        packs.sort_unstable();
+        let mut packs = self.repository.index.read().expect("no holder panics").by_pack();
+        packs.retain(|(id, _)| share.takes(id));
+        packs.sort_unstable_by_key(|(id, _)| *id);
         if let Share::Percent { percent, seed } = share {
             // Shuffled by the seed, then as many as the share says, never none.
             let place = |id: &Id| Id::of(&[id.as_bytes().as_slice(), &seed.to_le_bytes()].concat());
             packs.sort_unstable_by_key(|(id, _)| place(id));
             packs.truncate((packs.len() * percent as usize).div_ceil(100));
         }
-        self.monitor.stage("reading packs", Some(packs.len() as u64), Some(packs.iter().map(|(_, bytes)| bytes).sum()));
-        for (id, bytes) in packs {
-            self.stop_if_asked()?;
-            let blobs = by_pack.get(&id).map(Vec::as_slice).unwrap_or_default();
-            self.read_pack(id, blobs)?;
-            self.monitor.advance(1, bytes);
+        let bytes = packs.iter().map(|(_, blobs)| pack::length(blobs)).sum();
+        self.monitor.stage("reading packs", Some(packs.len() as u64), Some(bytes));
+        let next = AtomicUsize::new(0);
+        let (repository, monitor, packs) = (self.repository, self.monitor, &packs);
+        let work = || -> RepositoryResult<Vec<PackReading>> {
+            let mut read = Vec::new();
+            while let Some((id, blobs)) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if monitor.cancelled() {
+                    return Err(RepositoryError::Cancelled);
+                }
+                read.push(read_pack(repository, *id, blobs)?);
+                monitor.advance(1, pack::length(blobs));
+            }
+            Ok(read)
+        };
+        let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
+        let readings = std::thread::scope(|scope| -> RepositoryResult<Vec<PackReading>> {
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let mut readings = Vec::with_capacity(packs.len());
+            for thread in threads {
+                readings.extend(thread.join().expect("readers do not panic")?);
+            }
+            Ok(readings)
+        });
+        let mut readings = readings?;
+        readings.sort_unstable_by_key(|reading| reading.pack);
+        for reading in readings {
+            self.take(reading);
         }
         Ok(())
     }
 
-    fn read_pack(&mut self, id: Id, blobs: &[(BlobKind, Id, Location)]) -> RepositoryResult<()> {
-        let bytes = match self.repository.store.get(&object("data", &id)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error @ StoreError::Unavailable { .. }) => {
-                // A bad sector under one pack must not hide what else there is to find.
-                self.report.add(DamageKind::Pack, format!("pack {} cannot be read: {error}", id.short()), Some(id), self.monitor);
-                self.mark_pack(&id);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.report.packs_read += 1;
-        self.report.bytes_read += bytes.len() as u64;
-        let named = Id::of(&bytes) == id;
-        if !named {
-            self.report.add(
-                DamageKind::Pack,
-                format!("pack {} is damaged: its bytes are not the ones it was written with", id.short()),
-                Some(id),
-                self.monitor,
-            );
+    fn take(&mut self, reading: PackReading) {
+        self.report.packs_read += u64::from(reading.bytes.is_some());
+        self.report.bytes_read += reading.bytes.unwrap_or(0);
+        if reading.bytes.is_none() {
+            self.mark_pack(&reading.pack);
         }
-        match pack::read_header(id, &bytes, &self.repository.key) {
-            Ok(header) => {
-                for (kind, blob, location) in blobs {
-                    let same = |h: &pack::PackedBlob| {
-                        h.kind == *kind
-                            && h.id == *blob
-                            && h.offset == location.offset
-                            && h.length == location.length
-                            && h.uncompressed == location.uncompressed
-                    };
-                    if !header.iter().any(same) {
-                        self.report.add(
-                            DamageKind::Index,
-                            format!("blob {} is not in pack {} as the index says", blob.short(), id.short()),
-                            Some(id),
-                            self.monitor,
-                        );
-                    }
-                }
-            }
-            Err(error) if named => self.report.add(DamageKind::Pack, error, Some(id), self.monitor),
-            Err(_) => {}
+        for (kind, message) in reading.damage {
+            self.report.add(kind, message, Some(reading.pack), self.monitor);
         }
-        for (kind, blob, location) in blobs {
-            let range = location.offset as usize..location.offset as usize + location.length as usize;
-            let opened = bytes.get(range).ok_or_else(|| {
-                RepositoryError::damaged(format!("blob {} in pack {}", blob.short(), id.short()), "it lies beyond the end of the pack")
-            });
-            if let Err(error) = opened.and_then(|sealed| self.repository.open_blob(blob, location, sealed)) {
-                self.report.add(DamageKind::Blob, error, Some(id), self.monitor);
-                self.bad_places.entry((*kind, *blob)).or_default().insert(Some(id));
-            }
+        for blob in reading.bad_blobs {
+            self.bad_places.entry(blob).or_default().insert(Some(reading.pack));
         }
-        Ok(())
     }
 
     fn walk(&mut self, snapshots: &[(Id, Snapshot)]) -> RepositoryResult<()> {
@@ -360,4 +340,52 @@ impl Check<'_> {
         }
         self.report.affected = found;
     }
+}
+
+/// What reading one pack showed.
+struct PackReading {
+    pack: Id,
+    /// Its length; `None`: it could not be read at all.
+    bytes: Option<u64>,
+    damage: Vec<(DamageKind, String)>,
+    bad_blobs: Vec<(BlobKind, Id)>,
+}
+
+fn read_pack(repository: &Repository, id: Id, blobs: &[PackedBlob]) -> RepositoryResult<PackReading> {
+    let mut reading = PackReading { pack: id, bytes: None, damage: Vec::new(), bad_blobs: Vec::new() };
+    let bytes = match repository.store.get(&object("data", &id)) {
+        Ok(bytes) => bytes,
+        // That it is missing was said when the packs were listed.
+        Err(error) if error.is_not_found() => return Ok(reading),
+        Err(error @ StoreError::Unavailable { .. }) => {
+            // A bad sector under one pack must not hide what else there is to find.
+            reading.damage.push((DamageKind::Pack, format!("pack {} cannot be read: {error}", id.short())));
+            return Ok(reading);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    reading.bytes = Some(bytes.len() as u64);
+    let named = Id::of(&bytes) == id;
+    if !named {
+        let message = format!("pack {} is damaged: its bytes are not the ones it was written with", id.short());
+        reading.damage.push((DamageKind::Pack, message));
+    }
+    match pack::read_header(id, &bytes, &repository.key) {
+        Ok(header) => {
+            let header: HashSet<PackedBlob> = header.into_iter().collect();
+            for blob in blobs.iter().filter(|blob| !header.contains(blob)) {
+                let message = format!("blob {} is not in pack {} as the index says", blob.id.short(), id.short());
+                reading.damage.push((DamageKind::Index, message));
+            }
+        }
+        Err(error) if named => reading.damage.push((DamageKind::Pack, error.to_string())),
+        Err(_) => {}
+    }
+    for blob in blobs {
+        if let Err(error) = repository.open_packed(id, blob, &bytes) {
+            reading.damage.push((DamageKind::Blob, error.to_string()));
+            reading.bad_blobs.push((blob.kind, blob.id));
+        }
+    }
+    Ok(reading)
 }

@@ -9,6 +9,7 @@ use std::{
         fs::{FileTypeExt, MetadataExt},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -28,7 +29,7 @@ struct Level {
     folder: PathBuf,
     path: Vec<u8>,
     entries: std::vec::IntoIter<OsString>,
-    parent: Option<Tree>,
+    parent: Option<Arc<Tree>>,
 }
 
 impl<'r> FolderSource<'r> {
@@ -147,7 +148,7 @@ impl Iterator for FolderSource<'_> {
             let path = if level.path.is_empty() { name.as_bytes().to_vec() } else { path };
             let parent = level.parent.take();
             let depth = self.stack.len() - 1;
-            let edit = self.edit(&real, path.clone(), &name, parent.as_ref());
+            let edit = self.edit(&real, path.clone(), &name, parent.as_deref());
             self.stack[depth].parent = parent;
             return Some(Ok(edit.unwrap_or_else(|error| Edit { path, kind: EditKind::Unreadable(error.to_string()) })));
         }

@@ -19,6 +19,8 @@ mod frame;
 mod go_json;
 mod id;
 mod index;
+mod index_cache;
+mod index_file;
 mod key_file;
 mod lock;
 mod monitor;

@@ -1,7 +1,7 @@
 //! Packs: sealed blobs, one after another, then the sealed header that lists them.
 
 use crate::{
-    Ambient, Id, MasterKey, RepositoryError, RepositoryResult,
+    Ambient, Id, Location, MasterKey, RepositoryError, RepositoryResult,
     crypto::{OVERHEAD_BYTES, fresh_iv, open, seal},
     index::BlobKind,
 };
@@ -10,11 +10,13 @@ use crate::{
 pub(crate) const PACK_TARGET_BYTES: usize = 16 << 20;
 /// And once it holds so many blobs: a header of more than 16 MiB is read by nobody.
 const PACK_BLOBS_MAX: usize = 100_000;
+/// What a pack has beside its blobs and their entries: the header's IV and MAC, and its length.
+pub(crate) const PACK_FRAME_BYTES: u64 = 32 + 4;
 /// The longest header that readers accept.
 const HEADER_MAX_BYTES: usize = 16 << 20;
 
 /// One blob in a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PackedBlob {
     pub kind: BlobKind,
     pub id: Id,
@@ -23,6 +25,22 @@ pub(crate) struct PackedBlob {
     pub length: u32,
     /// Plaintext length if it is compressed, else 0.
     pub uncompressed: u32,
+}
+
+impl PackedBlob {
+    /// What its entry takes in the header.
+    pub fn header_bytes(&self) -> u64 {
+        if self.uncompressed == 0 { 37 } else { 41 }
+    }
+
+    pub fn location(&self, pack: Id) -> Location {
+        Location { pack, offset: self.offset, length: self.length, uncompressed: self.uncompressed }
+    }
+}
+
+/// What a pack with these blobs and nothing else measures.
+pub(crate) fn length(blobs: &[PackedBlob]) -> u64 {
+    PACK_FRAME_BYTES + blobs.iter().map(|blob| u64::from(blob.length) + blob.header_bytes()).sum::<u64>()
 }
 
 /// Grows a pack in memory.

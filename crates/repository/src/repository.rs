@@ -1,8 +1,10 @@
 //! A repository: made, opened, read.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, VecDeque},
     fmt,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock},
 };
 
@@ -14,15 +16,21 @@ use crate::{
     config::Config,
     crypto::{fresh_iv, open, seal},
     frame,
-    index::{self, BlobKind, Index},
-    key_file,
+    index::{BlobKind, Index},
+    index_cache, index_file, key_file,
     lock::{LockGuard, Locker},
+    pack::PackedBlob,
 };
 
 /// At most this many key files are tried, as in restic.
 const KEYS_MAX: usize = 20;
 /// Packs up to this size are read whole when much of them will be wanted.
 const PACK_CACHE_COUNT: usize = 6;
+/// A zstd block takes at least 4 bytes and gives at most 128 KiB (RFC 8878, 3.1.1.2).
+const ZSTD_RATIO_MAX: usize = 32 << 10;
+/// So many trees are kept, none of them with more nodes than that: a walk along changed paths meets the upper ones again.
+const TREE_CACHE_COUNT: usize = 64;
+const TREE_CACHE_NODES: usize = 1000;
 
 /// A snapshot with its id.
 pub type Named = (Id, Snapshot);
@@ -35,7 +43,9 @@ pub struct Repository {
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) gear: GearTable,
     pub(crate) index: RwLock<Index>,
+    index_cache: Option<PathBuf>,
     packs: Mutex<VecDeque<(Id, Bytes)>>,
+    trees: Mutex<VecDeque<(Id, Arc<Tree>)>>,
     suspects: Mutex<BTreeSet<Id>>,
 }
 
@@ -103,7 +113,25 @@ impl Repository {
 
     fn with(store: Arc<dyn Store>, key: MasterKey, config: Config, ambient: Arc<dyn Ambient>) -> Self {
         let gear = GearTable::of(&key);
-        Self { store, key, config, ambient, gear, index: RwLock::default(), packs: Mutex::default(), suspects: Mutex::default() }
+        Self {
+            store,
+            key,
+            config,
+            ambient,
+            gear,
+            index: RwLock::default(),
+            index_cache: None,
+            packs: Mutex::default(),
+            trees: Mutex::default(),
+            suspects: Mutex::default(),
+        }
+    }
+
+    /// Keeps a binary copy of the index in a local folder, so that opening reads only the index files that came since.
+    #[must_use]
+    pub fn with_index_cache(mut self, folder: &Path) -> Self {
+        self.index_cache = Some(folder.join(format!("{}.index", self.config.id)));
+        self
     }
 
     /// The id in its config: names its local cache.
@@ -149,28 +177,58 @@ impl Repository {
         Ok(ids)
     }
 
-    /// Reads all index files that are not in memory yet. Damaged ones are answered, not fatal: what they list is missing.
+    /// Reads all index files that are neither in memory nor in the local cache. Damaged ones are answered, not fatal: what
+    /// they list is missing.
     ///
     /// # Errors
     /// The store cannot list or read.
     pub fn load_index(&self) -> RepositoryResult<Vec<RepositoryError>> {
+        let listed: Vec<Id> = self.list_ids("index")?.into_iter().map(|(id, _)| id).collect();
+        let mut index = self.index.write().expect("no holder panics");
+        if index.files.is_empty()
+            && let Some(cached) = self.index_cache.as_ref().and_then(|path| index_cache::read(path, &self.key))
+            // One that a prune took away would leave blobs that are there no more.
+            && cached.files.iter().all(|id| listed.binary_search(id).is_ok())
+        {
+            index.replace_files(cached);
+        }
+        drop(index);
+        let damaged = self.read_index_files(&listed)?;
+        self.save_index_cache();
+        Ok(damaged)
+    }
+
+    /// As [`Repository::load_index`], from the store alone: for those who check it.
+    pub(crate) fn reload_index(&self) -> RepositoryResult<Vec<RepositoryError>> {
+        let listed: Vec<Id> = self.list_ids("index")?.into_iter().map(|(id, _)| id).collect();
+        self.index.write().expect("no holder panics").replace_files(Index::default());
+        self.read_index_files(&listed)
+    }
+
+    fn read_index_files(&self, listed: &[Id]) -> RepositoryResult<Vec<RepositoryError>> {
         let mut damaged = Vec::new();
-        for (id, _) in self.list_ids("index")? {
-            if self.index.read().expect("no holder panics").files.contains(&id) {
+        for id in listed {
+            if self.index.read().expect("no holder panics").files.contains(id) {
                 continue;
             }
-            match self.read_file("index", &id).and_then(|json| index::decode(id, &json)) {
-                Ok(packs) => {
-                    let mut index = self.index.write().expect("no holder panics");
-                    packs.iter().for_each(|(pack, blobs)| index.add_pack(*pack, blobs));
-                    index.files.insert(id);
-                }
+            match self.read_file("index", id).and_then(|json| index_file::decode(*id, &json)) {
+                Ok(packs) => self.index.write().expect("no holder panics").add_file(*id, &packs),
                 Err(error @ RepositoryError::Damaged { .. }) => damaged.push(error),
                 Err(RepositoryError::Store(error)) if error.is_not_found() => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(damaged)
+    }
+
+    /// Writes the local cache once enough has come since.
+    pub(crate) fn save_index_cache(&self) {
+        let Some(path) = &self.index_cache else { return };
+        let mut index = self.index.write().expect("no holder panics");
+        if index.cache_is_due() {
+            index_cache::write(path, &self.key, &*self.ambient, &mut index);
+            index.mark_cached();
+        }
     }
 
     /// The packs that the loaded index names.
@@ -232,9 +290,8 @@ impl Repository {
     pub(crate) fn blob_from_pack(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
         self.read_any_place(kind, id, |location| {
             let pack = self.whole_pack(&location.pack)?;
-            let range = location.offset as usize..location.offset as usize + location.length as usize;
-            let short = || RepositoryError::damaged(format!("pack {}", location.pack.short()), "it is shorter than its index says");
-            self.open_blob(id, location, pack.get(range).ok_or_else(short)?)
+            let blob = PackedBlob { kind, id: *id, offset: location.offset, length: location.length, uncompressed: location.uncompressed };
+            self.open_packed(location.pack, &blob, &pack)
         })
     }
 
@@ -301,6 +358,14 @@ impl Repository {
             .collect())
     }
 
+    /// Opens one blob of a whole pack.
+    pub(crate) fn open_packed(&self, id: Id, blob: &PackedBlob, pack: &[u8]) -> RepositoryResult<Vec<u8>> {
+        let range = blob.offset as usize..blob.offset as usize + blob.length as usize;
+        let short =
+            || RepositoryError::damaged(format!("blob {} in pack {}", blob.id.short(), id.short()), "it lies beyond the end of the pack");
+        self.open_blob(&blob.id, &blob.location(id), pack.get(range).ok_or_else(short)?)
+    }
+
     /// Opens, unpacks and checks a blob: its length must be the declared one, its hash its id.
     pub(crate) fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8]) -> RepositoryResult<Vec<u8>> {
         let bad = |problem: &str| RepositoryError::damaged(format!("blob {} in pack {}", id.short(), location.pack.short()), problem);
@@ -317,8 +382,18 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::blob`], or the tree is not well formed.
-    pub fn tree(&self, id: &Id) -> RepositoryResult<Tree> {
-        Tree::decode(*id, &self.blob(BlobKind::Tree, id)?)
+    pub fn tree(&self, id: &Id) -> RepositoryResult<Arc<Tree>> {
+        let cached = self.trees.lock().expect("no holder panics").iter().find(|(known, _)| known == id).map(|(_, tree)| tree.clone());
+        if let Some(tree) = cached {
+            return Ok(tree);
+        }
+        let tree = Arc::new(Tree::decode(*id, &self.blob(BlobKind::Tree, id)?)?);
+        if tree.nodes.len() <= TREE_CACHE_NODES {
+            let mut trees = self.trees.lock().expect("no holder panics");
+            trees.push_front((*id, tree.clone()));
+            trees.truncate(TREE_CACHE_COUNT);
+        }
+        Ok(tree)
     }
 
     /// The node at a path below a tree (`""` is no node).
@@ -377,10 +452,22 @@ impl Repository {
     }
 }
 
+thread_local! {
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Unpacks zstd frames that must give exactly `length` bytes.
 fn unpack(payload: &[u8], length: usize) -> Option<Vec<u8>> {
-    use std::io::Read;
-    let mut plain = Vec::with_capacity(length.min(64 << 20));
-    zstd::stream::read::Decoder::new(payload).ok()?.take(length as u64 + 1).read_to_end(&mut plain).ok()?;
-    (plain.len() == length).then_some(plain)
+    // What a damaged or hostile index declares must not take memory that its payload cannot fill.
+    if length > payload.len().saturating_mul(ZSTD_RATIO_MAX) {
+        return None;
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = zstd::bulk::Decompressor::new().ok();
+        }
+        let mut plain = vec![0; length];
+        let unpacked = slot.as_mut()?.decompress_to_buffer(payload, plain.as_mut_slice()).ok()?;
+        (unpacked == length).then_some(plain)
+    })
 }

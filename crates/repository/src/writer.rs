@@ -18,7 +18,8 @@ use keepsake_storage::{PutMode, Store, StoreError};
 use crate::{
     Id, Repository, RepositoryError, RepositoryResult,
     crypto::{fresh_iv, seal},
-    index::{self, BlobKind, IdState},
+    index::BlobKind,
+    index_file,
     pack::{PackBuilder, PackedBlob},
     repository::object,
 };
@@ -54,7 +55,7 @@ pub(crate) struct Counters {
 pub(crate) struct Writer<'r> {
     repository: &'r Repository,
     open: [Mutex<PackBuilder>; 2],
-    seen: Mutex<HashSet<(BlobKind, Id), IdState>>,
+    seen: Mutex<HashSet<(BlobKind, Id)>>,
     uploads: Uploads,
     last_index: Mutex<Instant>,
     written: Mutex<Vec<(Id, Vec<Packed>)>>,
@@ -131,7 +132,7 @@ impl<'r> Writer<'r> {
                 })
                 .count();
             let (now, later) = rest.split_at(fits);
-            let id = self.repository.write_file("index", &index::encode(now))?;
+            let id = self.repository.write_file("index", &index_file::encode(now))?;
             self.counters.indexes.fetch_add(1, Ordering::Relaxed);
             self.written.lock().expect("no holder panics").push((id, now.to_vec()));
             rest = later;
@@ -152,9 +153,10 @@ impl<'r> Writer<'r> {
         self.index()?;
         let mut index = self.repository.index.write().expect("no holder panics");
         for (id, packs) in self.written.into_inner().expect("no holder panics") {
-            packs.iter().for_each(|(pack, blobs)| index.add_pack(*pack, blobs));
-            index.files.insert(id);
+            index.add_file(id, &packs);
         }
+        drop(index);
+        self.repository.save_index_cache();
         Ok(self.counters)
     }
 

@@ -53,7 +53,7 @@ fn at_every_write_and_torn() {
             for (_, snapshot) in repository.snapshots().expect("snapshots").0 {
                 let mut waiting = vec![snapshot.tree];
                 while let Some(id) = waiting.pop() {
-                    for node in repository.tree(&id).expect("tree").nodes {
+                    for node in repository.tree(&id).expect("tree").nodes.clone() {
                         waiting.extend(node.subtree);
                         repository.file_bytes(&node).expect("content");
                     }

@@ -97,7 +97,9 @@ impl Db {
             .busy_timeout(std::time::Duration::from_secs(30))
             .pragma("secure_delete", "ON")
             .pragma("cache_size", "-65536")
-            .pragma("temp_store", "MEMORY");
+            .pragma("temp_store", "MEMORY")
+            // Rows go from thread to thread: each full buffer costs a switch.
+            .row_buffer_size(1024);
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         let readers = SqlitePoolOptions::new().max_connections(4).min_connections(0).connect_with(options).await?;
         Ok(Self::Sqlite { writer, readers })

@@ -118,7 +118,12 @@ impl Vault {
     pub async fn trashed_before(&self, owner: OwnerId, before: i64, limit: u32) -> VaultResult<Vec<MemoryId>> {
         let mut tx = self.db.read().await?;
         let args = [Arg::Text(&owner.to_string()), Arg::Int(before), Arg::Int(limit.into())];
-        let rows = tx.fetch("SELECT id FROM memories WHERE owner = $1 AND trashed_at < $2 ORDER BY id LIMIT $3", &args).await?;
+        let rows = tx
+            .fetch(
+                "SELECT id FROM memories WHERE owner = $1 AND trashed_at IS NOT NULL AND trashed_at < $2 ORDER BY trashed_at, id LIMIT $3",
+                &args,
+            )
+            .await?;
         rows.into_iter().map(|mut row| Ok(row.text(0)?.parse()?)).collect()
     }
 

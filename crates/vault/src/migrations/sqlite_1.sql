@@ -30,6 +30,7 @@ CREATE TABLE memories (
 CREATE INDEX memories_by_day ON memories (owner, day, shard, trashed_at, bytes);
 CREATE INDEX memories_by_time ON memories (owner, sort_at, id);
 CREATE INDEX memories_by_source ON memories (owner, source_key) WHERE source_key IS NOT NULL;
+CREATE INDEX memories_in_trash ON memories (owner, trashed_at) WHERE trashed_at IS NOT NULL;
 
 -- The media of memories that are not in the trash, by their path in the bundle.
 CREATE TABLE attachments (

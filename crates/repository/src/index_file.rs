@@ -1,0 +1,52 @@
+//! Index files: restic's JSON, which lists packs and what is in them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Id, RepositoryError, RepositoryResult, index::BlobKind, pack::PackedBlob};
+
+#[derive(Serialize, Deserialize)]
+struct BlobJson {
+    id: Id,
+    r#type: BlobKind,
+    offset: u32,
+    length: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    uncompressed_length: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackJson {
+    id: Id,
+    blobs: Option<Vec<BlobJson>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IndexJson {
+    packs: Option<Vec<PackJson>>,
+}
+
+/// The JSON of an index file over some packs.
+pub(crate) fn encode(packs: &[(Id, Vec<PackedBlob>)]) -> Vec<u8> {
+    let blob =
+        |b: &PackedBlob| BlobJson { id: b.id, r#type: b.kind, offset: b.offset, length: b.length, uncompressed_length: b.uncompressed };
+    let packs = packs.iter().map(|(id, blobs)| PackJson { id: *id, blobs: Some(blobs.iter().map(blob).collect()) }).collect();
+    let mut json = serde_json::to_vec(&IndexJson { packs: Some(packs) }).expect("plain numbers and strings");
+    json.push(b'\n');
+    json
+}
+
+/// Reads an index file's JSON.
+pub(crate) fn decode(id: Id, json: &[u8]) -> RepositoryResult<Vec<(Id, Vec<PackedBlob>)>> {
+    let index: IndexJson = serde_json::from_slice(json).map_err(|e| RepositoryError::damaged(format!("index {}", id.short()), e))?;
+    let packs = index.packs.unwrap_or_default().into_iter().map(|pack| {
+        let blobs = pack.blobs.unwrap_or_default().into_iter();
+        let blobs =
+            blobs.map(|b| PackedBlob { kind: b.r#type, id: b.id, offset: b.offset, length: b.length, uncompressed: b.uncompressed_length });
+        (pack.id, blobs.collect())
+    });
+    Ok(packs.collect())
+}

@@ -1,23 +1,19 @@
 //! Backing up an owner's vault.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{
-    BackupOutcome, BackupRequest, Content, Edit, FileMeta, Id, Monitor, Repository, RepositoryError, RepositoryResult, SkippedPath,
-    Snapshot, Totals,
-};
+use keepsake_repository::{BackupOutcome, Monitor, RepositoryError, SkippedPath, Totals};
 use keepsake_vault::{CatalogueRow, Debt, Head, Lease, Outcome};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::{
     Custody, CustodyError, CustodyResult,
-    copies::{Copy, blocking},
-    parents::{Parent, RepositoryDays},
-    render::{Body, MediaReader, Rendered, RenderedStream, Renderer, node_time},
-    trust::Trusted,
+    copies::Copy,
+    parents::Parent,
+    render::Renderer,
+    vault_source::{Base, Request, VaultSource},
 };
 
 /// The version of the bundle's layout in the repository: an incremental never builds on another.
@@ -37,7 +33,7 @@ pub enum BackupKind {
 }
 
 impl BackupKind {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Incremental => "incremental",
@@ -155,7 +151,7 @@ impl Custody {
         let known = self.vault.catalogue(Some(owner)).await?;
         let known: Vec<CatalogueRow> = known.into_iter().filter(|row| row.destination == place).collect();
         let mut trusted = self.trusted(copy, !known.is_empty()).await?;
-        let debts: BTreeSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
+        let debts: std::collections::BTreeSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
         // Held from here on; nothing else of the vault is asked for while it is.
         let mut snapshot = self.vault.snapshot(owner).await?;
         let head = snapshot.head.clone();
@@ -182,12 +178,14 @@ impl Custody {
         };
         // What the parent lacks, and what the last backup owed, is written again whatever the journal says.
         let owed = parent.iter().flat_map(|p| p.row.skipped.iter().cloned()).chain(debts).collect();
-        let renderer = Renderer::new(snapshot, self.limits).await?;
-        let request =
-            Request { kind, parent: parent.as_ref().map(|p| p.tree), since: parent.as_ref().map(|p| p.row.seq), carry, debts: owed };
-        let template = self.template(owner, kind, &head, parent.as_ref());
-        let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
-        let (trusted, outcome) = match run_engine(trusted, renderer, request, template, media, monitor).await? {
+        let renderer = match parent {
+            Some(_) => Renderer::new(snapshot, self.limits).await?,
+            None => Renderer::in_pages(snapshot, self.limits, self.vault.clone()).await?,
+        };
+        let base = parent.as_ref().map(|p| Base { tree: p.tree, seq: p.row.seq, snapshot: p.row.snapshot.parse().ok() });
+        let request = Request { kind, base, carry, debts: owed, time: self.now().to_string() };
+        let source = VaultSource { owner, vault: self.vault.clone(), limits: self.limits, runtime: tokio::runtime::Handle::current() };
+        let (trusted, head, outcome) = match source.back_up(trusted, renderer, request, monitor).await? {
             Ok(done) => done,
             Err((error, suspects)) => {
                 self.remember_damage(Some(owner), &suspects).await?;
@@ -200,32 +198,6 @@ impl Custody {
         let report = self.record(owner, &trusted.copy, kind, reason, &head, parent.as_ref(), &outcome).await?;
         self.remember(&trusted, kind == BackupKind::Full)?;
         Ok(report)
-    }
-
-    fn template(&self, owner: OwnerId, kind: BackupKind, head: &Head, parent: Option<&Parent>) -> Snapshot {
-        Snapshot {
-            time: self.now().to_string(),
-            parent: parent.and_then(|p| p.row.snapshot.parse().ok()),
-            tree: Id::of(b""),
-            paths: vec!["/keepsake".into()],
-            hostname: "keepsake".into(),
-            username: "keepsake".into(),
-            uid: 0,
-            gid: 0,
-            excludes: Vec::new(),
-            tags: vec![
-                "keepsake-bundle".into(),
-                format!("layout={LAYOUT_VERSION}"),
-                format!("owner={owner}"),
-                format!("kind={}", kind.as_str()),
-                format!("lineage={}", head.lineage),
-                format!("seq={}", head.seq),
-                format!("mark={}", head.mark),
-            ],
-            original: None,
-            program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
-            summary: None,
-        }
     }
 
     async fn record(
@@ -289,99 +261,5 @@ fn unchanged(kind: BackupKind, head: &Head) -> BackupReport {
         bytes_read: 0,
         bytes_stored: 0,
         packs: 0,
-    }
-}
-
-struct Request {
-    kind: BackupKind,
-    parent: Option<Id>,
-    since: Option<u64>,
-    carry: Option<Id>,
-    debts: BTreeSet<String>,
-}
-
-fn edit(rendered: Rendered, media: &MediaReader) -> Edit {
-    let meta = FileMeta { time: node_time(&rendered.path) };
-    match rendered.body {
-        Body::Gone => Edit::remove(&rendered.path),
-        Body::Spans(spans) => Edit::file(&rendered.path, &meta, Content::Spans(spans)),
-        Body::Medium(digest) => {
-            let media = media.clone();
-            Edit::file(&rendered.path, &meta, Content::Stream(Box::new(move || media.open(&digest))))
-        }
-    }
-}
-
-/// What the engine did, or why it failed and which packs it could not read.
-type EngineResult = Result<(Trusted, BackupOutcome), (CustodyError, Vec<Id>)>;
-
-/// Runs the engine on a thread that may block, fed by the renderer.
-async fn run_engine(
-    trusted: Trusted,
-    mut renderer: Renderer,
-    request: Request,
-    snapshot: Snapshot,
-    media: MediaReader,
-    monitor: Arc<dyn Monitor>,
-) -> CustodyResult<EngineResult> {
-    let runtime = tokio::runtime::Handle::current();
-    blocking(move || {
-        let repository = &trusted.copy.repository;
-        monitor.stage(if request.kind == BackupKind::Full { "backing up everything" } else { "backing up changes" }, None, None);
-        let run = || -> CustodyResult<BackupOutcome> {
-            let edits: Box<dyn Iterator<Item = RepositoryResult<Edit>>> = match (request.parent, request.since) {
-                (Some(tree), Some(since)) => {
-                    Box::new(changed_edits(repository, tree, since, &mut renderer, &request, &media, &runtime)?.into_iter().map(Ok))
-                }
-                _ => {
-                    let (out, rendered) = mpsc::channel(64);
-                    runtime.spawn(renderer.whole(true, out));
-                    let mut stream = RenderedStream::new(rendered);
-                    Box::new(std::iter::from_fn(move || stream.blocking_next()).map(move |next| match next {
-                        Ok(rendered) => Ok(edit(rendered, &media)),
-                        Err(error) => Err(into_engine(error)),
-                    }))
-                }
-            };
-            Ok(repository.backup(BackupRequest { parent_tree: request.parent, carry_tree: request.carry, edits, snapshot }, &*monitor)?)
-        };
-        let result = run();
-        Ok(match result {
-            Ok(outcome) => Ok((trusted, outcome)),
-            Err(error) => Err((error, trusted.copy.repository.suspects())),
-        })
-    })
-    .await
-}
-
-/// The edits of an incremental, in the order of the tree.
-fn changed_edits(
-    repository: &Repository,
-    tree: Id,
-    since: u64,
-    renderer: &mut Renderer,
-    request: &Request,
-    media: &MediaReader,
-    runtime: &tokio::runtime::Handle,
-) -> CustodyResult<Vec<Edit>> {
-    let days = RepositoryDays { repository, tree };
-    let changed = runtime.block_on(renderer.changed(since, &days, &request.debts))?;
-    let mut edits: Vec<Edit> = Vec::with_capacity(changed.len());
-    for rendered in changed {
-        // An original is a function of its path: where the parent has it, it is as it was.
-        let known = matches!(rendered.body, Body::Medium(_)) && !request.debts.contains(&rendered.path);
-        if !known || repository.node_at(&tree, &rendered.path)?.is_none() {
-            edits.push(edit(rendered, media));
-        }
-    }
-    edits.sort_by(|a, b| Edit::order(&a.path, &b.path));
-    Ok(edits)
-}
-
-/// An error of the vault while the engine reads from it.
-fn into_engine(error: CustodyError) -> RepositoryError {
-    match error {
-        CustodyError::Repository(error) => error,
-        other => RepositoryError::Outside { path: "the vault".into(), source: std::io::Error::other(other.to_string()) },
     }
 }

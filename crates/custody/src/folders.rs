@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{BackupRequest, FolderSource, Id, Monitor, Snapshot, Totals};
+use keepsake_repository::{BackupRequest, FolderSource, Monitor, Snapshot, Totals};
 use serde::Serialize;
 
 use crate::{
@@ -48,22 +48,11 @@ impl Custody {
             let last = repository.snapshots()?.0.into_iter().rev().find(|(_, s)| s.hostname == hostname && s.paths == [path.clone()]);
             let (parent, parent_tree) = last.map_or((None, None), |(id, s)| (Some(id), Some(s.tree)));
             let edits = Box::new(FolderSource::new(&repository, &folder, parent_tree)?);
-            let snapshot = Snapshot {
-                time: now,
-                parent,
-                tree: Id::of(b""),
-                paths: vec![path],
-                hostname,
-                username: actor,
-                uid: 0,
-                gid: 0,
-                excludes: Vec::new(),
-                tags: vec!["folder".into()],
-                original: None,
-                program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
-                summary: None,
-            };
-            let outcome = repository.backup(BackupRequest { parent_tree: None, carry_tree: parent_tree, edits, snapshot }, &*monitor)?;
+            let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
+            let tags = vec!["folder".into()];
+            let snapshot = Snapshot { parent, hostname, username: actor, tags, ..Snapshot::new(now, &path, program) };
+            let request = BackupRequest { parent_tree: None, carry_tree: parent_tree, edits, replay: None, snapshot };
+            let outcome = repository.backup(request, &*monitor)?;
             let Totals { files_read, bytes_read, bytes_stored, .. } = outcome.totals;
             Ok(FolderReport {
                 snapshot: outcome.snapshot.to_string(),

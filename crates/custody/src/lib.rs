@@ -29,6 +29,7 @@ mod snapshots;
 mod system;
 mod trust;
 mod unpacking;
+mod vault_source;
 mod verify;
 
 pub use ambient::SystemClock;

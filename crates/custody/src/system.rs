@@ -1,6 +1,6 @@
 //! The system repository: what belongs to no owner, backed up so that an instance can be rebuilt.
 
-use keepsake_repository::{BackupRequest, Content, Edit, FileMeta, Id, Silent, Snapshot};
+use keepsake_repository::{BackupRequest, Content, Edit, FileMeta, Silent, Snapshot};
 use keepsake_vault::{CatalogueRow, Outcome};
 use serde_json::json;
 
@@ -24,26 +24,16 @@ impl Custody {
         let files = self.system_files().await?;
         let trusted = self.trusted(self.make_copy(None).await?, false).await?;
         let Trusted { copy: Copy { repository, row }, .. } = self.distrust_missing(trusted).await?;
-        let time = self.now().to_string();
+        let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
         let snapshot = Snapshot {
-            time,
-            parent: None,
-            tree: Id::of(b""),
-            paths: vec!["/keepsake-system".into()],
-            hostname: "keepsake".into(),
-            username: "keepsake".into(),
-            uid: 0,
-            gid: 0,
-            excludes: Vec::new(),
             tags: vec!["keepsake-system".into(), format!("instance={}", self.instance())],
-            original: None,
-            program_version: format!("keepsake {}", env!("CARGO_PKG_VERSION")),
-            summary: None,
+            ..Snapshot::new(self.now().to_string(), "/keepsake-system", program)
         };
         let outcome = blocking(move || {
             let meta = FileMeta { time: "2000-01-01T00:00:00Z".into() };
             let edits = files.into_iter().map(move |(path, text)| Ok(Edit::file(&path, &meta, Content::Spans(vec![text.into_bytes()]))));
-            Ok(repository.backup(BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), snapshot }, &Silent)?)
+            Ok(repository
+                .backup(BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), replay: None, snapshot }, &Silent)?)
         })
         .await?;
         let catalogue = CatalogueRow {

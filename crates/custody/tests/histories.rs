@@ -75,6 +75,46 @@ async fn full_differential_and_incremental_agree_at_every_step() {
     }
 }
 
+/// A full backup reads in pages (of four files here) while somebody writes: what it holds is the state at the change that it
+/// names, as a full backup of the unchanging vault has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_backup_beside_writers_holds_one_state() {
+    let mut dice = Dice(seed());
+    let home = small_home().await;
+    for _ in 0..60 {
+        change(&home, &mut dice).await;
+    }
+    let mut beside = 0;
+    for round in 0..6 {
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        let write = async {
+            let mut written = 0;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                change(&home, &mut dice).await;
+                written += 1;
+            }
+            written
+        };
+        let back_up = async {
+            let report = home.backup(BackupKind::Full).await;
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            report
+        };
+        let (written, report) = tokio::join!(write, back_up);
+        beside += written;
+        let head = home.custody.vault().head(home.owner).await.expect("head");
+        if report.seq < head.seq {
+            // What came after it is what an incremental on top of it adds; both ways lead to the same tree.
+            let step = home.backup(BackupKind::Incremental).await;
+            assert_eq!(step.kind, BackupKind::Incremental, "round {round}: {:?}", step.reason);
+            assert_eq!(step.data_tree, home.backup(BackupKind::Full).await.data_tree, "round {round}");
+        } else {
+            assert_eq!(report.data_tree, home.backup(BackupKind::Full).await.data_tree, "round {round}");
+        }
+    }
+    assert!(beside >= 6, "{beside} changes were made beside the backups");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_is_undone_never_happened() {
     let home = home().await;

@@ -1,7 +1,7 @@
 //! A backup: a stream of edits over a parent tree becomes a snapshot.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     io,
     sync::{
         Mutex,
@@ -20,6 +20,12 @@ const AHEAD: usize = 32;
 /// The time of virtual folders: a constant, because what is in a folder is not when it was made.
 const DIR_TIME: &str = "2000-01-01T00:00:00Z";
 
+/// Edits, in [`Edit::order`].
+pub type EditStream<'a> = Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>;
+
+/// Given the tree that the edits made, answers what changed meanwhile, as edits over that tree, and the snapshot to write.
+pub type Replay<'a> = Box<dyn FnOnce(&Id) -> RepositoryResult<(EditStream<'a>, Snapshot)> + 'a>;
+
 /// What to back up, on top of what.
 pub struct BackupRequest<'a> {
     /// The tree to edit; `None` begins with nothing.
@@ -27,7 +33,9 @@ pub struct BackupRequest<'a> {
     /// Where to look for what the source can no longer give.
     pub carry_tree: Option<Id>,
     /// The edits, in [`Edit::order`].
-    pub edits: Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>,
+    pub edits: EditStream<'a>,
+    /// For sources that go on changing while they are read.
+    pub replay: Option<Replay<'a>>,
     /// The snapshot to write; its tree is filled in.
     pub snapshot: Snapshot,
 }
@@ -105,8 +113,7 @@ impl Repository {
     pub fn backup(&self, request: BackupRequest<'_>, monitor: &dyn Monitor) -> RepositoryResult<BackupOutcome> {
         let lock = self.lock(LockKind::Shared)?;
         let writer = Writer::new(self);
-        let built = build(self, &writer, request.parent_tree, request.carry_tree, request.edits, monitor);
-        let (tree, skipped, files_read, bytes_read) = match built {
+        let Built { tree, skipped, files_read, bytes_read, snapshot } = match build_all(self, &writer, request, monitor) {
             Ok(built) => built,
             Err(error) => {
                 writer.abandon();
@@ -127,21 +134,44 @@ impl Repository {
             packs: count(&counters.packs),
             indexes: count(&counters.indexes),
         };
-        let snapshot = Snapshot { tree, ..request.snapshot };
+        let snapshot = Snapshot { tree, ..snapshot };
         let id = self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?;
         drop(lock);
         Ok(BackupOutcome { snapshot: id, tree, totals, skipped })
     }
 }
 
-type Built = (Id, Vec<SkippedPath>, u64, u64);
+struct Built {
+    tree: Id,
+    snapshot: Snapshot,
+    skipped: Vec<SkippedPath>,
+    files_read: u64,
+    bytes_read: u64,
+}
+
+fn build_all(repository: &Repository, writer: &Writer<'_>, request: BackupRequest<'_>, monitor: &dyn Monitor) -> RepositoryResult<Built> {
+    let BackupRequest { parent_tree, carry_tree, edits, replay, snapshot } = request;
+    let first = build(repository, writer, parent_tree, carry_tree, edits, snapshot, monitor)?;
+    let Some(replay) = replay else { return Ok(first) };
+    // The trees of the first round are read again.
+    writer.settle()?;
+    let (edits, snapshot) = replay(&first.tree)?;
+    let mut again = HashSet::new();
+    let edits = edits.inspect(|edit| again.extend(edit.iter().map(|e| e.path.clone())));
+    let mut last = build(repository, writer, Some(first.tree), carry_tree, Box::new(edits), snapshot, monitor)?;
+    last.skipped.extend(first.skipped.into_iter().filter(|s| !again.contains(s.path.as_bytes())));
+    last.files_read += first.files_read;
+    last.bytes_read += first.bytes_read;
+    Ok(last)
+}
 
 fn build<'a>(
     repository: &Repository,
     writer: &Writer<'_>,
     parent: Option<Id>,
     carry: Option<Id>,
-    edits: Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>,
+    edits: EditStream<'a>,
+    snapshot: Snapshot,
     monitor: &dyn Monitor,
 ) -> RepositoryResult<Built> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
@@ -169,7 +199,8 @@ fn build<'a>(
             Some(root) => root,
             None => writer.add(BlobKind::Tree, &Tree::default().encode())?,
         };
-        Ok((root, builder.skipped, builder.files_read, builder.bytes_read))
+        let Builder { skipped, files_read, bytes_read, .. } = builder;
+        Ok(Built { tree: root, snapshot, skipped, files_read, bytes_read })
     })
 }
 
@@ -216,7 +247,7 @@ struct Builder<'a> {
     repository: &'a Repository,
     writer: &'a Writer<'a>,
     carry: Option<Id>,
-    edits: Box<dyn Iterator<Item = RepositoryResult<Edit>> + 'a>,
+    edits: EditStream<'a>,
     queue: SyncSender<Job>,
     ahead: VecDeque<Prepared>,
     ended: bool,

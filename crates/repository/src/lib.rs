@@ -32,7 +32,7 @@ mod tree;
 mod writer;
 
 pub use ambient::{Ambient, SystemAmbient};
-pub use backup::{BackupOutcome, BackupRequest, SkippedPath, Totals};
+pub use backup::{BackupOutcome, BackupRequest, EditStream, Replay, SkippedPath, Totals};
 pub use check::{CheckOptions, Damage, DamageKind, Report, Share};
 pub use crypto::{MasterKey, open as open_sealed, seal};
 pub use cut::{Cutter, GearTable};

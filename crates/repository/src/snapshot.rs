@@ -58,6 +58,25 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ve
 }
 
 impl Snapshot {
+    /// A snapshot of a virtual tree, whose host and user are constants. The tree is filled in by the backup.
+    pub fn new(time: String, path: &str, program_version: &str) -> Self {
+        Self {
+            time,
+            parent: None,
+            tree: Id::of(b""),
+            paths: vec![path.into()],
+            hostname: "keepsake".into(),
+            username: "keepsake".into(),
+            uid: 0,
+            gid: 0,
+            excludes: Vec::new(),
+            tags: Vec::new(),
+            original: None,
+            program_version: program_version.into(),
+            summary: None,
+        }
+    }
+
     pub(crate) fn read(id: Id, plain: &[u8]) -> RepositoryResult<Self> {
         serde_json::from_slice(plain).map_err(|e| RepositoryError::damaged(format!("snapshot {}", id.short()), e))
     }

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashSet,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -58,7 +58,6 @@ pub(crate) struct Writer<'r> {
     seen: Mutex<HashSet<(BlobKind, Id)>>,
     uploads: Uploads,
     last_index: Mutex<Instant>,
-    written: Mutex<Vec<(Id, Vec<Packed>)>>,
     pub counters: Counters,
 }
 
@@ -72,7 +71,6 @@ impl<'r> Writer<'r> {
             seen: Mutex::default(),
             uploads: Uploads::start(&repository.store),
             last_index: Mutex::new(Instant::now()),
-            written: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -111,13 +109,13 @@ impl<'r> Writer<'r> {
     /// Writes an index over what is uploaded, when there is enough of it or enough time has passed.
     pub fn maybe_index(&self) -> RepositoryResult<()> {
         let due = self.last_index.lock().expect("no holder panics").elapsed() > INDEX_AFTER;
-        let waiting = self.uploads.done.lock().expect("no holder panics").iter().map(|(_, blobs)| blobs.len()).sum::<usize>();
+        let waiting = self.uploads.done_blobs();
         if waiting >= INDEX_BLOBS || (due && waiting > 0) { self.index() } else { Ok(()) }
     }
 
     #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
     fn index(&self) -> RepositoryResult<()> {
-        let packs = std::mem::take(&mut *self.uploads.done.lock().expect("no holder panics"));
+        let packs = self.uploads.take_done();
         *self.last_index.lock().expect("no holder panics") = Instant::now();
         let mut rest = packs.as_slice();
         while !rest.is_empty() {
@@ -134,35 +132,53 @@ impl<'r> Writer<'r> {
             let (now, later) = rest.split_at(fits);
             let id = self.repository.write_file("index", &index_file::encode(now))?;
             self.counters.indexes.fetch_add(1, Ordering::Relaxed);
-            self.written.lock().expect("no holder panics").push((id, now.to_vec()));
+            self.repository.index.write().expect("no holder panics").add_file(id, now);
+            let mut seen = self.seen.lock().expect("no holder panics");
+            for blob in now.iter().flat_map(|(_, blobs)| blobs) {
+                seen.remove(&(blob.kind, blob.id));
+            }
             rest = later;
         }
         Ok(())
     }
 
-    /// Sends off what is left, waits for all uploads, writes the index. Then a snapshot may be written.
-    pub fn finish(self) -> RepositoryResult<Counters> {
+    /// Sends off the packs that are not full, too.
+    fn send_open(&self) -> RepositoryResult<()> {
         for open in &self.open {
             let pack = std::mem::take(&mut *open.lock().expect("no holder panics"));
             if !pack.is_empty() {
                 self.send(pack)?;
             }
         }
-        self.uploads.wait()?;
+        Ok(())
+    }
+
+    /// Makes everything that was added so far readable: sends it off, waits, and knows where it is.
+    pub fn settle(&self) -> RepositoryResult<()> {
+        self.send_open()?;
+        self.uploads.drain()?;
+        let packs = self.uploads.done();
+        self.repository.index.write().expect("no holder panics").add_packs(&packs);
+        Ok(())
+    }
+
+    /// Sends off what is left, waits for all uploads, writes the index. Then a snapshot may be written.
+    pub fn finish(self) -> RepositoryResult<Counters> {
+        self.send_open()?;
+        self.uploads.drain()?;
         self.refuse_if_pruned()?;
         self.index()?;
-        let mut index = self.repository.index.write().expect("no holder panics");
-        for (id, packs) in self.written.into_inner().expect("no holder panics") {
-            index.add_file(id, &packs);
-        }
-        drop(index);
         self.repository.save_index_cache();
+        self.uploads.end();
         Ok(self.counters)
     }
 
     /// Keeps what an ended run has uploaded, as far as the store still works: the next run finds it.
     pub fn abandon(self) {
-        if self.uploads.wait().is_ok() {
+        let sent = self.uploads.drain().is_ok();
+        self.uploads.end();
+        if sent {
+            // The run has failed already, and says why; the next one uploads again what no index names.
             drop(self.index());
         }
     }
@@ -214,52 +230,99 @@ type Upload = (Id, Bytes, Vec<PackedBlob>);
 struct Uploads {
     queue: Mutex<Option<SyncSender<Upload>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    done: Arc<Mutex<Vec<Packed>>>,
-    failed: Arc<Mutex<Option<StoreError>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Handed over and not in the store yet.
+    waiting: usize,
+    /// In the store, and in no index yet.
+    done: Vec<Packed>,
+    failed: Option<StoreError>,
 }
 
 impl Uploads {
     fn start(store: &Arc<dyn Store>) -> Self {
         let (queue, jobs) = sync_channel::<Upload>(1);
         let jobs = Arc::new(Mutex::new(jobs));
-        let (done, failed) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
+        let shared = Arc::<Shared>::default();
         let threads = (0..UPLOADS)
             .map(|_| {
-                let (store, jobs, done, failed) = (store.clone(), jobs.clone(), done.clone(), failed.clone());
-                std::thread::spawn(move || upload(&*store, &jobs, &done, &failed))
+                let (store, jobs, shared) = (store.clone(), jobs.clone(), shared.clone());
+                std::thread::spawn(move || upload(&*store, &jobs, &shared))
             })
             .collect();
-        Self { queue: Mutex::new(Some(queue)), threads: Mutex::new(threads), done, failed }
+        Self { queue: Mutex::new(Some(queue)), threads: Mutex::new(threads), shared }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().expect("no holder panics")
     }
 
     fn send(&self, id: Id, bytes: Bytes, blobs: Vec<PackedBlob>) -> RepositoryResult<()> {
-        self.fail_if_failed()?;
+        fail_if_failed(&mut self.state())?;
+        self.state().waiting += 1;
         let queue = self.queue.lock().expect("no holder panics").clone();
-        // The receivers live until the queue is closed, so a send fails only after `wait`.
+        // The receivers live until the queue is closed, so a send fails only after the end.
         queue.expect("nothing is sent after the end").send((id, bytes, blobs)).expect("uploaders live as long as the queue");
         Ok(())
     }
 
-    fn wait(&self) -> RepositoryResult<()> {
+    /// Waits until everything that was sent is in the store.
+    fn drain(&self) -> RepositoryResult<()> {
+        let mut state = self.shared.changed.wait_while(self.state(), |state| state.waiting > 0).expect("no holder panics");
+        fail_if_failed(&mut state)
+    }
+
+    /// Lets the threads go.
+    fn end(&self) {
         drop(self.queue.lock().expect("no holder panics").take());
         for thread in std::mem::take(&mut *self.threads.lock().expect("no holder panics")) {
             thread.join().expect("uploaders do not panic");
         }
-        self.fail_if_failed()
     }
 
-    fn fail_if_failed(&self) -> RepositoryResult<()> {
-        self.failed.lock().expect("no holder panics").take().map_or(Ok(()), |error| Err(error.into()))
+    fn done(&self) -> Vec<Packed> {
+        self.state().done.clone()
+    }
+
+    fn take_done(&self) -> Vec<Packed> {
+        std::mem::take(&mut self.state().done)
+    }
+
+    fn done_blobs(&self) -> usize {
+        self.state().done.iter().map(|(_, blobs)| blobs.len()).sum()
     }
 }
 
-fn upload(store: &dyn Store, jobs: &Mutex<Receiver<Upload>>, done: &Mutex<Vec<Packed>>, failed: &Mutex<Option<StoreError>>) {
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn fail_if_failed(state: &mut State) -> RepositoryResult<()> {
+    state.failed.take().map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn upload(store: &dyn Store, jobs: &Mutex<Receiver<Upload>>, shared: &Shared) {
     loop {
         let job = jobs.lock().expect("no holder panics").recv();
         let Ok((id, bytes, blobs)) = job else { return };
-        match store.put(&object("data", &id), bytes, PutMode::Create) {
-            Ok(()) | Err(StoreError::Exists { .. }) => done.lock().expect("no holder panics").push((id, blobs)),
-            Err(error) => *failed.lock().expect("no holder panics") = Some(error),
+        let put = store.put(&object("data", &id), bytes, PutMode::Create);
+        let mut state = shared.state.lock().expect("no holder panics");
+        match put {
+            Ok(()) | Err(StoreError::Exists { .. }) => state.done.push((id, blobs)),
+            Err(error) => state.failed = Some(error),
         }
+        state.waiting -= 1;
+        shared.changed.notify_all();
     }
 }

@@ -46,7 +46,7 @@ fn we_write_the_stock_tool_reads() {
     let repository = init(local(&place));
     let run = |parent| {
         let edits = FolderSource::new(&repository, &source, parent).expect("walk");
-        let request = BackupRequest { parent_tree: None, carry_tree: parent, edits: Box::new(edits), snapshot: snapshot(1) };
+        let request = BackupRequest { parent_tree: None, carry_tree: parent, edits: Box::new(edits), replay: None, snapshot: snapshot(1) };
         repository.backup(request, &Silent).expect("backup")
     };
     let first = run(None);
@@ -95,7 +95,7 @@ fn the_stock_tool_writes_we_read() {
         // Our own snapshot of the same folder stands on the stock tool's.
         let parent = Some(snapshots[0].1.tree);
         let edits = FolderSource::new(&repository, &source, parent).expect("walk");
-        let request = BackupRequest { parent_tree: None, carry_tree: parent, edits: Box::new(edits), snapshot: snapshot(2) };
+        let request = BackupRequest { parent_tree: None, carry_tree: parent, edits: Box::new(edits), replay: None, snapshot: snapshot(2) };
         let outcome = repository.backup(request, &Silent).expect("backup");
         assert_eq!((outcome.totals.files_read, outcome.totals.data_blobs), (0, 0), "unchanged files are recognised in its trees");
         restic(&tool, &place, &["check", "--read-data"]);

@@ -33,19 +33,8 @@ pub fn open(store: Arc<dyn Store>) -> Repository {
 
 pub fn snapshot(seq: u64) -> Snapshot {
     Snapshot {
-        time: format!("2024-03-17T00:00:{:02}Z", seq % 60),
-        parent: None,
-        tree: keepsake_repository::Id::of(b""),
-        paths: vec!["/keepsake".into()],
-        hostname: "keepsake".into(),
-        username: "keepsake".into(),
-        uid: 0,
-        gid: 0,
-        excludes: vec![],
         tags: vec![format!("seq={seq}")],
-        original: None,
-        program_version: "keepsake test".into(),
-        summary: None,
+        ..Snapshot::new(format!("2024-03-17T00:00:{:02}Z", seq % 60), "/keepsake", "keepsake test")
     }
 }
 

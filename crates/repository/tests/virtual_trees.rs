@@ -17,7 +17,7 @@ fn put(path: &str, text: &str) -> Edit {
 pub fn run(repository: &Repository, parent: Option<Id>, mut edits: Vec<Edit>) -> RepositoryResult<BackupOutcome> {
     edits.sort_by(|a, b| Edit::order(&a.path, &b.path));
     let edits = Box::new(edits.into_iter().map(Ok));
-    repository.backup(BackupRequest { parent_tree: parent, carry_tree: parent, edits, snapshot: snapshot(1) }, &Silent)
+    repository.backup(BackupRequest { parent_tree: parent, carry_tree: parent, edits, replay: None, snapshot: snapshot(1) }, &Silent)
 }
 
 #[test]

@@ -1,15 +1,61 @@
 //! One face over the two engines: a transaction takes SQL text in the shared subset and plain arguments, and answers
 //! plain cells. No query is written twice.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use sqlx::{
-    AssertSqlSafe, Column, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, PgPool, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use self::restart::Restartable;
 use crate::{VaultError, VaultResult};
+
+macro_rules! bound {
+    ($query:expr, $args:expr) => {{
+        let mut query = $query;
+        for arg in $args {
+            query = match *arg {
+                Arg::Int(value) => query.bind(value),
+                Arg::Text(value) => query.bind(value.to_owned()),
+                Arg::OptInt(value) => query.bind(value),
+                Arg::OptText(value) => query.bind(value.map(str::to_owned)),
+                Arg::Blob(value) => query.bind(value.to_owned()),
+            };
+        }
+        query
+    }};
+}
+
+macro_rules! cells {
+    ($rows:expr) => {
+        $rows
+            .into_iter()
+            .map(|row| {
+                let cell = |i: usize| -> VaultResult<Cell> {
+                    let raw = row.try_get_raw(i)?;
+                    if raw.is_null() {
+                        return Ok(Cell::Null);
+                    }
+                    let kind = raw.type_info().name().to_owned();
+                    Ok(match kind.as_str() {
+                        "INTEGER" | "INT8" | "BIGINT" => Cell::Int(row.try_get(i)?),
+                        "INT4" => Cell::Int(row.try_get::<i32, _>(i)?.into()),
+                        "BLOB" | "BYTEA" => Cell::Blob(row.try_get(i)?),
+                        "TEXT" | "VARCHAR" | "NAME" => Cell::Text(row.try_get(i)?),
+                        other => {
+                            return Err(VaultError::Damaged(format!("column `{}` has the unexpected type {other}", row.column(i).name())));
+                        }
+                    })
+                };
+                (0..row.len()).map(cell).collect::<VaultResult<Vec<Cell>>>().map(Row)
+            })
+            .collect()
+    };
+}
+
+mod restart;
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +82,7 @@ pub(crate) enum Arg<'a> {
 }
 
 /// A value of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Cell {
     Null,
     Int(i64),
@@ -45,7 +91,7 @@ pub(crate) enum Cell {
 }
 
 /// One row of an answer.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(crate) struct Row(Vec<Cell>);
 
 impl Row {
@@ -121,7 +167,7 @@ impl Db {
     pub async fn write(&self) -> VaultResult<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(Restartable::begin(pool, "BEGIN").await?),
         })
     }
 
@@ -129,7 +175,7 @@ impl Db {
     pub async fn read(&self) -> VaultResult<Tx> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?),
+            Self::Postgres(pool) => Tx::Postgres(Restartable::begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?),
         })
     }
 
@@ -147,50 +193,15 @@ impl Db {
 /// A transaction; what is not committed is undone.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Restartable),
 }
 
-macro_rules! bound {
-    ($query:expr, $args:expr) => {{
-        let mut query = $query;
-        for arg in $args {
-            query = match *arg {
-                Arg::Int(value) => query.bind(value),
-                Arg::Text(value) => query.bind(value.to_owned()),
-                Arg::OptInt(value) => query.bind(value),
-                Arg::OptText(value) => query.bind(value.map(str::to_owned)),
-                Arg::Blob(value) => query.bind(value.to_owned()),
-            };
-        }
-        query
-    }};
-}
-
-macro_rules! cells {
-    ($rows:expr) => {
-        $rows
-            .into_iter()
-            .map(|row| {
-                let cell = |i: usize| -> VaultResult<Cell> {
-                    let raw = row.try_get_raw(i)?;
-                    if raw.is_null() {
-                        return Ok(Cell::Null);
-                    }
-                    let kind = raw.type_info().name().to_owned();
-                    Ok(match kind.as_str() {
-                        "INTEGER" | "INT8" | "BIGINT" => Cell::Int(row.try_get(i)?),
-                        "INT4" => Cell::Int(row.try_get::<i32, _>(i)?.into()),
-                        "BLOB" | "BYTEA" => Cell::Blob(row.try_get(i)?),
-                        "TEXT" | "VARCHAR" | "NAME" => Cell::Text(row.try_get(i)?),
-                        other => {
-                            return Err(VaultError::Damaged(format!("column `{}` has the unexpected type {other}", row.column(i).name())));
-                        }
-                    })
-                };
-                (0..row.len()).map(cell).collect::<VaultResult<Vec<Cell>>>().map(Row)
-            })
-            .collect()
-    };
+/// SQL of ours: constant, or put together from constant pieces.
+fn query<DB: sqlx::Database>(sql: Cow<'static, str>) -> sqlx::query::Query<'static, DB, DB::Arguments> {
+    match sql {
+        Cow::Borrowed(sql) => sqlx::query(sql),
+        Cow::Owned(sql) => sqlx::query(AssertSqlSafe(sql)),
+    }
 }
 
 impl Tx {
@@ -203,25 +214,30 @@ impl Tx {
 
     /// Runs a statement; answers how many rows it touched.
     pub async fn execute(&mut self, sql: &'static str, args: &[Arg<'_>]) -> VaultResult<u64> {
-        Ok(match self {
-            Self::Sqlite(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
-        })
+        self.execute_any(sql.into(), args).await
+    }
+
+    async fn execute_any(&mut self, sql: Cow<'static, str>, args: &[Arg<'_>]) -> VaultResult<u64> {
+        match self {
+            Self::Sqlite(tx) => Ok(bound!(query(sql), args).execute(&mut **tx).await?.rows_affected()),
+            Self::Postgres(tx) => tx.execute(sql, args).await,
+        }
     }
 
     /// Runs a query; answers its rows.
     pub async fn fetch(&mut self, sql: &'static str, args: &[Arg<'_>]) -> VaultResult<Vec<Row>> {
-        match self {
-            Self::Sqlite(tx) => cells!(bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await?),
-            Self::Postgres(tx) => cells!(bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await?),
-        }
+        self.fetch_any(sql.into(), args).await
     }
 
     /// As [`Tx::fetch`], for SQL that is put together from constant pieces.
     pub async fn fetch_built(&mut self, sql: String, args: &[Arg<'_>]) -> VaultResult<Vec<Row>> {
+        self.fetch_any(sql.into(), args).await
+    }
+
+    async fn fetch_any(&mut self, sql: Cow<'static, str>, args: &[Arg<'_>]) -> VaultResult<Vec<Row>> {
         match self {
-            Self::Sqlite(tx) => cells!(bound!(sqlx::query(AssertSqlSafe(sql)), args).fetch_all(&mut **tx).await?),
-            Self::Postgres(tx) => cells!(bound!(sqlx::query(AssertSqlSafe(sql)), args).fetch_all(&mut **tx).await?),
+            Self::Sqlite(tx) => cells!(bound!(query(sql), args).fetch_all(&mut **tx).await?),
+            Self::Postgres(tx) => tx.fetch(sql, args).await,
         }
     }
 
@@ -244,10 +260,7 @@ impl Tx {
                 sql.push(')');
             }
             sql.push_str(then);
-            match self {
-                Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut **tx).await?.rows_affected(),
-                Self::Postgres(tx) => bound!(sqlx::query(AssertSqlSafe(sql)), chunk).execute(&mut **tx).await?.rows_affected(),
-            };
+            self.execute_any(sql.into(), chunk).await?;
         }
         Ok(())
     }
@@ -255,17 +268,16 @@ impl Tx {
     /// Runs a script of several statements without arguments.
     pub async fn script(&mut self, sql: &'static str) -> VaultResult<()> {
         match self {
-            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await?.rows_affected(),
-        };
+            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
+            Self::Postgres(tx) => tx.script(sql).await?,
+        }
         Ok(())
     }
 
     pub async fn commit(self) -> VaultResult<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => Ok(tx.commit().await?),
+            Self::Postgres(tx) => tx.commit().await,
         }
-        Ok(())
     }
 }

@@ -43,6 +43,9 @@ pub enum VaultError {
         /// Until when, unless they go on.
         until: String,
     },
+    /// The database ended the transaction for the sake of others, and what it had read is no longer so.
+    #[error("somebody else changed the same data at the same moment, and nothing was done: run it again")]
+    Contended,
     /// A value that breaks its type's rules.
     #[error(transparent)]
     Invalid(#[from] Invalid),

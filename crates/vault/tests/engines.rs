@@ -72,6 +72,17 @@ pub async fn on_each<F: AsyncFn(&Engine)>(test: F) {
     }
 }
 
+/// As [`on_each`], with PostgreSQL ending transactions that get into each other's way, as distributed databases do.
+pub async fn on_each_serializable<F: AsyncFn(&Engine)>(test: F) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sqlite = VaultUrl::Sqlite(folder.path().join("vault.db"));
+    test(&open("sqlite", sqlite, folder).await).await;
+    if let Some(VaultUrl::Postgres(url)) = postgres().await {
+        let url = VaultUrl::Postgres(format!("{url}?options[default_transaction_isolation]=serializable"));
+        test(&open("postgres, serializable", url, tempfile::tempdir().expect("a folder")).await).await;
+    }
+}
+
 async fn open(name: &'static str, url: VaultUrl, folder: tempfile::TempDir) -> Engine {
     let vault = Vault::open(&url, Arc::new(MemoryStore::new()), Steps::new(1)).await.expect("open");
     let owner = Owner {

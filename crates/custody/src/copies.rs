@@ -109,27 +109,20 @@ impl Custody {
     async fn create_copy(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
         let destination = self.default_destination().await?;
         let place = owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"));
-        let prefix = format!("{place}/g1");
         let store = self.destination_store(&destination)?;
         let password = Password::random(&*self.engine);
-        let inner: Arc<dyn Store> = Arc::new(Prefixed::new(store.clone(), ObjectName::new(&prefix)?));
         let (engine, secret) = (self.engine.clone(), password.clone());
-        // A run that ended between making the repository and recording its password left one that nobody can open.
-        let leftover = inner.clone();
-        let repository = blocking(move || {
-            if leftover.head(&ObjectName::new("config")?)?.is_some() && leftover.list("snapshots")?.is_empty() {
-                for object in leftover.list("")? {
-                    leftover.delete(&object.name)?;
-                }
-            }
-            Ok(Repository::init(leftover, &secret, KdfCost::MACHINE, engine)?)
+        let (outer, folder) = (store.clone(), place.clone());
+        let (repository, generation, prefix) = blocking(move || {
+            let (inner, generation, prefix) = free_place(&outer, &folder)?;
+            Ok((Repository::init(inner, &secret, KdfCost::MACHINE, engine)?, generation, prefix))
         })
         .await?;
         let row = RepositoryRow {
             owner,
             destination: destination.name.clone(),
             repository: repository.id().to_string(),
-            generation: 1,
+            generation,
             prefix,
             password: self.keys.seal(password.reveal().as_bytes())?,
         };
@@ -139,7 +132,7 @@ impl Custody {
             "repository.create",
             &row.repository,
             keepsake_vault::Outcome::Complete,
-            json!({ "destination": destination.name }),
+            json!({ "destination": destination.name, "generation": generation }),
         );
         self.vault.add_repository(&row, &entry).await?;
         Ok(Copy { repository, row })
@@ -212,7 +205,8 @@ impl Custody {
             let entries = std::fs::read_dir(folder).map_err(CustodyError::io(folder))?;
             let mut names: Vec<PathBuf> =
                 entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "age")).collect();
-            names.sort();
+            let generation = |path: &PathBuf| -> Option<u64> { path.file_stem()?.to_str()?.strip_prefix("recovery-")?.parse().ok() };
+            names.sort_by_key(generation);
             names.pop().ok_or_else(|| {
                 CustodyError::Usage(format!(
                     "{} holds no recovery file (recovery-1.age): name the folder of a repository, such as backups/owners/ID for an owner's memories, or backups/system",
@@ -228,6 +222,23 @@ impl Custody {
         let folder = file.parent().unwrap_or(path).join(format!("g{}", content.generation));
         Ok((folder, Zeroizing::new(content.password)))
     }
+}
+
+/// The first generation whose place is free. A run that ended between making a repository and recording its password left
+/// one without snapshots, which nobody can open: it goes. One with snapshots that this vault does not know (the vault was put
+/// back to a copy from before) stays as it is; the recovery kit opens it.
+fn free_place(store: &Arc<dyn Store>, folder: &str) -> CustodyResult<(Arc<dyn Store>, u64, String)> {
+    for generation in 1.. {
+        let prefix = format!("{folder}/g{generation}");
+        let inner: Arc<dyn Store> = Arc::new(Prefixed::new(store.clone(), ObjectName::new(&prefix)?));
+        if inner.list("snapshots")?.is_empty() {
+            for object in inner.list("")? {
+                inner.delete(&object.name)?;
+            }
+            return Ok((inner, generation, prefix));
+        }
+    }
+    unreachable!("numbers do not end")
 }
 
 /// Runs what blocks on a thread that may.

@@ -20,6 +20,7 @@ mod home;
 mod import;
 mod keys;
 mod kit;
+mod lineages;
 mod memories;
 mod parents;
 mod recover;

@@ -96,8 +96,11 @@ pub(crate) fn find(repository: &Repository, name: &str, lineage: Option<&str>) -
     if name == "latest" {
         let bundles = || all.iter().filter(|(_, s)| is_bundle(s));
         let seq = |s: &Snapshot| s.tag("seq").and_then(|q| q.parse::<u64>().ok());
-        let of_lineage = bundles().filter(|(_, s)| lineage.is_some() && s.tag("lineage") == lineage).max_by_key(|(_, s)| seq(s));
-        return of_lineage.or_else(|| bundles().next_back()).or_else(|| all.last()).cloned().ok_or_else(missing);
+        let of =
+            |lineage: Option<&str>| bundles().filter(|(_, s)| lineage.is_some() && s.tag("lineage") == lineage).max_by_key(|(_, s)| seq(s));
+        // Where the vault's own line is not there, the line that was written to last.
+        let newest = || bundles().next_back().and_then(|(_, s)| of(s.tag("lineage")));
+        return of(lineage).or_else(newest).or_else(|| bundles().next_back()).or_else(|| all.last()).cloned().ok_or_else(missing);
     }
     let mut hits = all.into_iter().filter(|(id, _)| name.len() >= 4 && id.to_string().starts_with(name));
     match (hits.next(), hits.next()) {

@@ -93,7 +93,7 @@ impl Custody {
         write_ids(&damaged, &all.into_iter().collect::<Vec<_>>())
     }
 
-    fn cache_file(&self, copy: &Copy, ending: &str) -> PathBuf {
+    pub(crate) fn cache_file(&self, copy: &Copy, ending: &str) -> PathBuf {
         self.home.join("cache").join(format!("{}.{ending}", copy.repository.id()))
     }
 }
@@ -107,11 +107,11 @@ fn read_lines(path: &Path) -> CustodyResult<Vec<String>> {
     }
 }
 
-fn read_ids(path: &Path) -> CustodyResult<Vec<Id>> {
+pub(crate) fn read_ids(path: &Path) -> CustodyResult<Vec<Id>> {
     Ok(read_lines(path)?.iter().filter_map(|line| line.parse().ok()).collect())
 }
 
-fn write_ids(path: &Path, ids: &[Id]) -> CustodyResult<()> {
+pub(crate) fn write_ids(path: &Path, ids: &[Id]) -> CustodyResult<()> {
     write_text(path, &ids.iter().map(|id| format!("{id}\n")).collect::<String>())
 }
 

@@ -4,7 +4,7 @@ use keepsake_custody::{BackupKind, ListFilter, MemoryDraft, MemoryEdit};
 
 use crate::support::{Dice, Home, home, small_home};
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let seed = std::env::var("KEEPSAKE_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
     println!("seed {seed}");
     seed
@@ -15,12 +15,12 @@ async fn ids(home: &Home, trashed: bool) -> Vec<String> {
     home.custody.list_memories(home.owner, &filter, None, 1000).await.expect("list").iter().map(|r| r.memory.id.to_string()).collect()
 }
 
-/// One random change: additions (with photos), edits that move days, deletions, undeletions, collections.
-async fn change(home: &Home, dice: &mut Dice) {
+/// One random change: additions (with photos), edits that move days, deletions, undeletions, collections, imports.
+pub async fn change(home: &Home, dice: &mut Dice) {
     let (live, trashed) = (ids(home, false).await, ids(home, true).await);
     let day = ["2024-01-01", "2024-01-02", "2024-02-29", "1978-06~"][dice.below(4)].to_owned();
     let custody = &home.custody;
-    match dice.below(10) {
+    match dice.below(11) {
         0..=3 => {
             let photo = home.folder.path().join(format!("photo-{}.jpg", dice.below(4)));
             std::fs::write(&photo, format!("photo {}", photo.display())).expect("a photo");
@@ -44,6 +44,16 @@ async fn change(home: &Home, dice: &mut Dice) {
             // The second time it is there already.
             drop(custody.create_collection(home.owner, &name).await);
             custody.set_membership(home.owner, &name, &live[dice.below(live.len())], dice.below(3) > 0).await.expect("membership");
+        }
+        10 => {
+            // Items of earlier imports come again, some of them changed.
+            let lines = (0..dice.below(8)).map(|_| {
+                let number = dice.below(20);
+                format!("{{\"id\":\"{number}\",\"date\":\"2024-01-0{}\",\"text\":\"item {}\"}}\n", number % 3 + 1, dice.below(4))
+            });
+            let (file, lines) = (home.folder.path().join("items.ndjson"), lines.collect::<String>());
+            std::fs::write(&file, lines).expect("a file");
+            home.import(&file).await;
         }
         _ => {}
     }

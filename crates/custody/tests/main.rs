@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "tests tell what they did not run, and wait by the real clock")]
 
+mod accidents;
 mod audit;
 mod format_page;
 mod histories;

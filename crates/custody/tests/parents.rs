@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use keepsake_custody::{BackupKind, Custody, MemoryDraft, Silent, SystemClock};
 
-use crate::support::{Home, home};
+use crate::support::{Home, copy_folder, home};
 
 async fn add(custody: &Custody, home: &Home, text: &str) {
     let draft = MemoryDraft { text: text.into(), date: Some("2024-03-17".into()), ..MemoryDraft::default() };
@@ -13,15 +13,6 @@ async fn add(custody: &Custody, home: &Home, text: &str) {
 
 async fn reopen(path: &std::path::Path) -> Custody {
     Custody::open(path, &BTreeMap::new(), "test", Arc::new(SystemClock)).await.expect("open")
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).expect("folder");
-    for file in crate::support::files(from) {
-        let target = to.join(file.strip_prefix(from).expect("below"));
-        std::fs::create_dir_all(target.parent().expect("a parent")).expect("folder");
-        std::fs::copy(&file, target).expect("copy");
-    }
 }
 
 /// A vault that was put back to an older copy, and went on from there.
@@ -63,9 +54,7 @@ async fn a_cloned_home_is_noticed() {
     home.backup(BackupKind::Full).await;
     home.custody.close().await;
     let clone = home.folder.path().join("clone");
-    copy(&home.path(), &clone);
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(clone.join("instance.key"), std::fs::Permissions::from_mode(0o600)).expect("mode");
+    copy_folder(&home.path(), &clone);
 
     let (a, b) = (reopen(&home.path()).await, reopen(&clone).await);
     add(&a, &home, "only in a").await;
@@ -75,7 +64,7 @@ async fn a_cloned_home_is_noticed() {
     assert_eq!(Some(&row.snapshot), of_a.snapshot.as_ref());
     // b learns of a's snapshot, and has the same number of changes: only the mark tells them apart.
     std::fs::remove_dir_all(clone.join("backups")).expect("remove");
-    copy(&home.path().join("backups"), &clone.join("backups"));
+    copy_folder(&home.path().join("backups"), &clone.join("backups"));
     b.vault().record_snapshot(Some(home.owner), &row, &[], &entry()).await.expect("record");
     let of_b = b.backup(home.owner, BackupKind::Incremental, Arc::new(Silent)).await.expect("backup");
     assert!(of_b.snapshot.is_some(), "it is not taken for unchanged");

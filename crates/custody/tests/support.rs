@@ -22,14 +22,22 @@ pub async fn home() -> Home {
     Home { custody: made.custody, owner: made.owner.id, folder }
 }
 
-/// A home whose day files are cut after four memories, so that few memories reach every case.
+/// A home that cuts small.
 pub async fn small_home() -> Home {
     let home = home().await;
-    let limits = ShardLimits { memories_max: 4, bytes_max: 4096 };
-    Home { custody: home.custody.with_limits_for_tests(limits), ..home }
+    Home { custody: home.custody.with_limits_for_tests(SMALL), ..home }
 }
 
+/// Cuts day files after four memories, so that few memories reach every case.
+const SMALL: ShardLimits = ShardLimits { memories_max: 4, bytes_max: 4096 };
+
 impl Home {
+    /// Opens the home again, cutting small.
+    pub async fn reopen(&mut self) {
+        let opened = Custody::open(&self.path(), &BTreeMap::new(), "test", Arc::new(SystemClock)).await.expect("open");
+        self.custody = opened.with_limits_for_tests(SMALL);
+    }
+
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("home")
     }
@@ -50,6 +58,16 @@ impl Home {
             counts.insert(folder.to_owned(), files(&root.join(folder)).len());
         }
         counts
+    }
+}
+
+/// Copies a folder with everything in it, modes too.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).expect("below"));
+        std::fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+        std::fs::copy(&file, target).expect("copy");
     }
 }
 

@@ -238,6 +238,14 @@ impl Repository {
         ids
     }
 
+    /// The ids of all snapshots.
+    ///
+    /// # Errors
+    /// The store cannot list.
+    pub fn snapshot_ids(&self) -> RepositoryResult<Vec<Id>> {
+        Ok(self.list_ids("snapshots")?.into_iter().map(|(id, _)| id).collect())
+    }
+
     /// All snapshots, oldest first; damaged ones are answered beside them.
     ///
     /// # Errors

@@ -49,6 +49,11 @@ impl Context {
         format!("cli:{}", user.map_or("unknown", String::as_str))
     }
 
+    /// Whether there is a home at all.
+    pub fn has_home(&self) -> bool {
+        self.home().is_ok_and(|home| home.join("instance.key").exists())
+    }
+
     pub async fn open(&self) -> CustodyResult<Custody> {
         Custody::open(&self.home()?, &self.environment, &self.actor(), Arc::new(SystemClock)).await
     }

@@ -11,8 +11,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Words that are no command: said as everything else is, for people or for programs. Help is no error.
+fn misused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !std::env::args_os().any(|word| word == "--json") {
+        error.exit();
+    }
+    let message = error.render().to_string();
+    output::Output::new(true, false).error(exit::name(exit::USAGE), message.trim().trim_start_matches("error: "), Some(exit::USAGE));
+    ExitCode::from(exit::USAGE)
+}
+
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return misused(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

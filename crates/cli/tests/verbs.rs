@@ -45,6 +45,43 @@ fn every_verb_speaks_json() {
     home.json(&["memory", "list", "--owner", "Bob"]).ended(0);
 }
 
+/// An old version comes back, and words that are no command are an error like any other.
+#[test]
+fn a_change_is_taken_back() {
+    let home = Home::new();
+    let id = home.json(&["memory", "add", "--text", "first words"]).ended(0).json()["id"].as_str().expect("an id").to_owned();
+    home.run(&["memory", "edit", &id, "--text", "second words"]).ended(0);
+    let told = home.run(&["memory", "history", &id]).ended(0).out;
+    let after = |label: &str| told.split(label).nth(1).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+    assert!(after("before:").ends_with("first words") && after("now:").ends_with("second words"), "{told}");
+    let change = home.json(&["memory", "history", &id]).ended(0).json()["seq"].to_string();
+    home.run(&["memory", "revert", &id, &change]).ended(0);
+    assert_eq!(home.json(&["memory", "show", &id]).ended(0).json()["text"], "first words");
+    assert!(home.run(&["memory", "revert", &id, "1"]).ended(2).err.contains("memory history"));
+    let misused = home.json(&["memory", "forgive", &id]).ended(2).json();
+    assert!(misused["event"] == "error" && misused["exit_code"] == 2, "{misused}");
+}
+
+/// On a new machine a repository and its password are enough to get everything out.
+#[test]
+fn restoring_needs_no_home() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "carried over"]).ended(0);
+    home.run(&["backup"]).ended(0);
+    let place = home.json(&["repository", "show"]).ended(0).json()["restic_location"].as_str().expect("a place").to_owned();
+    let password = home.file("password");
+    std::fs::write(&password, home.run(&["key", "reveal", "--yes"]).ended(0).out).expect("write");
+    let bare = Home::none();
+    let from = ["--from", &place, "--password-file", text(&password)];
+    assert!(bare.json(&[&["snapshot", "list"], from.as_slice()].concat()).ended(0).json()["id"].is_string());
+    let out = bare.file("out");
+    bare.json(&[&["restore", "--to", text(&out)], from.as_slice()].concat()).ended(0);
+    let found = files(&out).iter().any(|f| std::fs::read_to_string(f).is_ok_and(|t| t.contains("carried over")));
+    assert!(found && !bare.path().exists(), "and no home is made for it");
+    std::fs::write(&password, "another").expect("write");
+    bare.json(&[&["restore", "--to", text(&bare.file("none"))], from.as_slice()].concat()).ended(12);
+}
+
 #[test]
 fn completions_and_manual_pages() {
     let home = Home::none();

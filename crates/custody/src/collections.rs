@@ -63,7 +63,8 @@ impl Custody {
     pub async fn collections(&self, owner: OwnerId) -> CustodyResult<Vec<CollectionSummary>> {
         let result = async {
             let all = self.vault.entities::<Collection>(owner, Entity::Collection).await?;
-            let counts = self.vault.collection_counts(owner).await?;
+            // Counting looks at every memory.
+            let counts = if all.is_empty() { Default::default() } else { self.vault.collection_counts(owner).await? };
             let summary = |c: Collection| CollectionSummary {
                 memories: counts.get(&c.id).copied().unwrap_or(0),
                 id: c.id.to_string(),

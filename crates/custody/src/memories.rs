@@ -241,17 +241,43 @@ impl Custody {
         self.audited(Some(owner), "memory.search", "", result).await
     }
 
-    /// What happened to a memory, newest first.
+    /// What happened to a memory after its creation, newest first, and the memory as it is.
     ///
     /// # Errors
     /// It never was here.
-    pub async fn memory_history(&self, owner: OwnerId, id: &str) -> CustodyResult<Vec<Change>> {
+    pub async fn memory_history(&self, owner: OwnerId, id: &str) -> CustodyResult<(MemoryRow, Vec<Change>)> {
         let result = async {
-            let id = self.memory(owner, id).await?.memory.id;
-            Ok(self.vault.history(owner, Entity::Memory, &id.to_string()).await?)
+            let row = self.memory(owner, id).await?;
+            let changes = self.vault.history(owner, Entity::Memory, &row.memory.id.to_string()).await?;
+            Ok((row, changes))
         };
         let result = result.await;
         self.audited(Some(owner), "memory.history", id, result).await
+    }
+
+    /// Makes a memory again what it was before one of its changes; what it is now stays in its history.
+    ///
+    /// # Errors
+    /// It is not there, or its history has no such change.
+    pub async fn revert_memory(&self, owner: OwnerId, id: &str, change: u64) -> CustodyResult<bool> {
+        let result = async {
+            let id = self.memory(owner, id).await?.memory.id;
+            let changes = self.vault.history(owner, Entity::Memory, &id.to_string()).await?;
+            let before = changes.into_iter().find(|c| c.seq == change).and_then(|c| c.before).ok_or_else(|| {
+                CustodyError::Usage(format!(
+                    "change {change} replaced no version of this memory: `keepsake memory history {id}` shows them"
+                ))
+            })?;
+            let memory: Memory =
+                serde_json::from_value(before).map_err(|e| CustodyError::Damaged(format!("the version before change {change}: {e}")))?;
+            let mut write = self.vault.write(owner, &self.actor).await?;
+            let changed = write.put_memory(&memory).await?;
+            write.commit(&self.done(owner, "memory.revert", memory.id)).await?;
+            self.vault.index_step(owner).await?;
+            Ok(changed)
+        };
+        let result = result.await;
+        self.audited_failure(Some(owner), "memory.revert", id, result).await
     }
 
     /// Puts a memory into the trash.

@@ -1,10 +1,9 @@
 //! Looking at snapshots: list, show, list files, compare; and the data ID of the live state.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use keepsake_record::{OwnerId, Sha256Digest};
 use keepsake_repository::{Id, Node, NodeKind, Password, Repository, RepositoryError, RepositoryResult, Snapshot};
-use keepsake_storage::LocalStore;
 use serde::Serialize;
 
 use crate::{
@@ -147,13 +146,7 @@ impl Custody {
             Source::Home => Ok(self.existing_copy(Some(owner)).await?.repository),
             Source::Elsewhere { location, password } => {
                 let (location, password, engine) = (location.clone(), password.clone(), self.engine.clone());
-                blocking(move || {
-                    if !location.is_dir() {
-                        return Err(RepositoryError::NoRepository { place: location.display().to_string() }.into());
-                    }
-                    Ok(Repository::open(Arc::new(LocalStore::open(&location)?), &password, engine)?)
-                })
-                .await
+                blocking(move || crate::elsewhere::open(&location, &password, engine)).await
             }
         }
     }

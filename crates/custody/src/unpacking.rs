@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{Monitor, RestoreOptions, RestoreOutcome};
+use keepsake_repository::{Id, Monitor, Repository, RestoreOptions, RestoreOutcome};
 
 use crate::{Custody, CustodyError, CustodyResult, Source, copies::blocking};
 
@@ -23,18 +23,32 @@ impl Custody {
     ) -> CustodyResult<RestoreOutcome> {
         let subject = format!("{snapshot} to {}", target.display());
         let result = async {
-            if !options.overwrite && std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
-                return Err(CustodyError::Refused(format!("{} is not empty: choose another folder, or --overwrite", target.display())));
-            }
+            refuse_filled(target, &options)?;
             let (repository, _, snapshot) = self.found(owner, from, snapshot).await?;
             let target = target.to_path_buf();
-            blocking(move || {
-                monitor.stage("restoring", None, None);
-                Ok(repository.restore(&snapshot.tree, &target, &options, &*monitor)?)
-            })
-            .await
+            blocking(move || unpack(&repository, &snapshot.tree, &target, &options, &*monitor)).await
         };
         let result = result.await;
         self.audited(Some(owner), "restore.folder", &subject, result).await
     }
+}
+
+fn refuse_filled(target: &Path, options: &RestoreOptions) -> CustodyResult<()> {
+    if !options.overwrite && std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(CustodyError::Refused(format!("{} is not empty: choose another folder, or --overwrite", target.display())));
+    }
+    Ok(())
+}
+
+/// Writes a tree into a folder that is empty or may be written over.
+pub(crate) fn unpack(
+    repository: &Repository,
+    tree: &Id,
+    target: &Path,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+) -> CustodyResult<RestoreOutcome> {
+    refuse_filled(target, options)?;
+    monitor.stage("restoring", None, None);
+    Ok(repository.restore(tree, target, options, monitor)?)
 }

@@ -35,6 +35,10 @@ async fn every_verb_leaves_its_entry() {
     verb!("memory.list: complete", c.list_memories(owner, &Default::default(), None, 10));
     verb!("memory.search: complete", c.search_memories(owner, "x", 10));
     verb!("memory.history: complete", c.memory_history(owner, &id));
+    let edit = c.memory_history(owner, &id).await.expect("history").1[0].seq;
+    verb!("memory.revert: complete", c.revert_memory(owner, &id, edit));
+    assert_eq!(c.show_memory(owner, &id).await.expect("there").memory.title, None, "what the edit had set is taken back");
+    verb!("memory.revert: failed", c.revert_memory(owner, &id, 1));
     verb!("collection.create: complete", c.create_collection(owner, "album"));
     verb!("collection.create: failed", c.create_collection(owner, "album"));
     verb!("collection.list: complete", c.collections(owner));
@@ -69,7 +73,7 @@ async fn every_verb_leaves_its_entry() {
         "import: failed",
         c.import(owner, &home.folder.path().join("nowhere"), &ImportOptions::default(), ImportMode::Apply, silent.clone())
     );
-    assert_eq!(walk.len(), 38);
+    assert_eq!(walk.len(), 40);
     let text = format!("{:?}", c.audit_after("", 10_000).await.expect("audit"));
     assert!(!text.contains(c.reveal_password(Some(owner)).await.expect("password").as_str()), "no secret is in the log");
 }

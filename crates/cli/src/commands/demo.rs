@@ -114,6 +114,14 @@ pub async fn run(context: &Context, args: &args::Demo) -> CustodyResult<u8> {
     finish(&run, &at, &first, equal && report.is_sound())
 }
 
+/// How to call this program from here: by its name if the shell finds it, else by its path.
+fn program() -> String {
+    let Ok(exe) = std::env::current_exe() else { return "keepsake".into() };
+    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("keepsake") == exe));
+    let near = std::env::current_dir().ok().and_then(|here| exe.strip_prefix(here).ok().map(|path| format!("./{}", path.display())));
+    if found { "keepsake".into() } else { near.unwrap_or_else(|| exe.display().to_string()) }
+}
+
 fn finish(run: &Run<'_>, at: &Path, home: &Path, sound: bool) -> CustodyResult<u8> {
     let out = &run.context.output;
     let total: f64 = run.steps.iter().map(|s| s.seconds).sum();
@@ -123,7 +131,8 @@ fn finish(run: &Run<'_>, at: &Path, home: &Path, sound: bool) -> CustodyResult<u
         if sound { "All of it is there, twice, byte for byte the same" } else { "Something is not the same: see above" }
     ));
     out.say("\nTry next:");
-    let home = format!("keepsake --home {}", home.display());
+    let program = program();
+    let home = format!("{program} --home {}", home.display());
     for command in [
         "memory list --limit 5",
         "memory search river frost",
@@ -134,7 +143,7 @@ fn finish(run: &Run<'_>, at: &Path, home: &Path, sound: bool) -> CustodyResult<u
     ] {
         out.say(format!("  {home} {command}"));
     }
-    out.say(format!("\nWhen you have seen enough: rm -r {}\nYour own home: keepsake init", at.display()));
+    out.say(format!("\nWhen you have seen enough: rm -r {}\nYour own home: {program} init", at.display()));
     let steps: Vec<_> = run.steps.iter().map(|s| json!({ "what": s.what, "result": s.result, "seconds": s.seconds })).collect();
     out.summary(code, json!({ "at": at.display().to_string(), "steps": steps }));
     Ok(code)

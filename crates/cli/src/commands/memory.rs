@@ -85,11 +85,31 @@ pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
             }
         }
         args::Memory::History { id } => {
-            for change in custody.memory_history(owner, &id).await? {
-                let at = change.at.to_string();
-                context.output.give(format!("{at}  {:<9} by {}", change.op.as_str(), change.actor));
-                context.output.object(&serde_json::to_value(&change).unwrap_or_default());
+            let (now, changes) = custody.memory_history(owner, &id).await?;
+            for change in &changes {
+                context.output.give(format!("{:>8}  {}  {:<9} by {}", change.seq, change.at, change.op.as_str(), change.actor));
+                if let Some(before) = change.before.as_ref().and_then(|b| serde_json::from_value::<Memory>(b.clone()).ok()) {
+                    context.output.give(format!("          before: {}", glance(&before)));
+                }
+                context.output.object(&serde_json::to_value(change).unwrap_or_default());
             }
+            context.output.give(format!("          {}  created", now.memory.created));
+            context.output.give(format!("          now: {}", glance(&now.memory)));
+            if !changes.is_empty() {
+                context.output.say(format!(
+                    "`keepsake memory revert {} NUMBER` makes it what it was before a change.",
+                    &now.memory.id.to_string()[..13]
+                ));
+            }
+        }
+        args::Memory::Revert { id, change } => {
+            let changed = custody.revert_memory(owner, &id, change).await?;
+            context.output.say(if changed {
+                "It is again what it was before; `memory history` shows the way back."
+            } else {
+                "It was so already."
+            });
+            context.output.summary(COMPLETE, json!({ "changed": changed }));
         }
         args::Memory::Delete { id } => {
             let id = custody.delete_memory(owner, &id).await?;
@@ -107,6 +127,12 @@ pub async fn run(context: &Context, args: args::Memory) -> CustodyResult<u8> {
     }
     custody.close().await;
     Ok(COMPLETE)
+}
+
+/// A version of a memory in a line.
+fn glance(memory: &Memory) -> String {
+    let text = memory.title.iter().map(String::as_str).chain([memory.text.as_str()]).collect::<Vec<_>>().join(" ");
+    format!("{}  {}", date(memory), words::line(&text, 48))
 }
 
 async fn show(context: &Context, custody: &Custody, owner: OwnerId, id: &str) -> CustodyResult<()> {

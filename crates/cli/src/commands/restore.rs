@@ -1,6 +1,10 @@
 //! `restore`.
 
-use keepsake_custody::{CustodyError, CustodyResult, RestoreChoice, RestoreMode, RestoreOptions, RestorePlan, Source};
+use std::path::Path;
+
+use keepsake_custody::{
+    CustodyError, CustodyResult, Elsewhere, RestoreChoice, RestoreMode, RestoreOptions, RestoreOutcome, RestorePlan, SnapshotRow, Source,
+};
 use serde_json::json;
 
 use crate::{
@@ -17,8 +21,14 @@ pub async fn run(context: &Context, args: &args::Restore) -> CustodyResult<u8> {
     }
 }
 
-async fn to_folder(context: &Context, args: &args::Restore, target: &std::path::Path) -> CustodyResult<u8> {
+async fn to_folder(context: &Context, args: &args::Restore, target: &Path) -> CustodyResult<u8> {
     let source = context.source(&args.from)?;
+    if let Source::Elsewhere { location, password } = &source
+        && !context.has_home()
+        && !args.dry_run
+    {
+        return without_home(context, args, target, Elsewhere::open(location.clone(), password.clone()).await?).await;
+    }
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
     let out = &context.output;
@@ -38,18 +48,37 @@ async fn to_folder(context: &Context, args: &args::Restore, target: &std::path::
         out.summary(COMPLETE, json!({ "dry_run": true, "files": count, "bytes": bytes }));
         return Ok(COMPLETE);
     }
+    let options = options(context, args, target)?;
+    let progress = context.progress();
+    let outcome = custody.restore_to(owner, &source, &args.snapshot, target, options, progress.clone()).await;
+    progress.finish();
+    let outcome = outcome?;
+    custody.close().await;
+    told(context, args, target, &row, &outcome)
+}
+
+/// On a machine without a home: the repository and its password are enough.
+async fn without_home(context: &Context, args: &args::Restore, target: &Path, elsewhere: Elsewhere) -> CustodyResult<u8> {
+    let options = options(context, args, target)?;
+    let progress = context.progress();
+    let restored = elsewhere.restore_to(&args.snapshot, target, options, progress.clone()).await;
+    progress.finish();
+    let (row, outcome) = restored?;
+    told(context, args, target, &row, &outcome)
+}
+
+fn options(context: &Context, args: &args::Restore, target: &Path) -> CustodyResult<RestoreOptions> {
     if !context.global.yes
         && args.overwrite
         && !output::confirm(&format!("Files in {} that are in the snapshot too will be replaced. Go ahead?", target.display()))
     {
         return Err(CustodyError::Refused("nothing was done: say --yes to go ahead".into()));
     }
-    let options = RestoreOptions { paths: args.path.iter().map(|p| p.trim_matches('/').to_owned()).collect(), overwrite: args.overwrite };
-    let progress = context.progress();
-    let outcome = custody.restore_to(owner, &source, &args.snapshot, target, options, progress.clone()).await;
-    progress.finish();
-    let outcome = outcome?;
-    custody.close().await;
+    Ok(RestoreOptions { paths: args.path.iter().map(|p| p.trim_matches('/').to_owned()).collect(), overwrite: args.overwrite })
+}
+
+fn told(context: &Context, args: &args::Restore, target: &Path, row: &SnapshotRow, outcome: &RestoreOutcome) -> CustodyResult<u8> {
+    let out = &context.output;
     if outcome.files == 0 && outcome.failed.is_empty() && !args.path.is_empty() {
         return Err(CustodyError::Usage("nothing in the snapshot is at these paths: `keepsake snapshot ls` shows what there is".into()));
     }

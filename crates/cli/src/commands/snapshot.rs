@@ -1,6 +1,6 @@
 //! `snapshot`.
 
-use keepsake_custody::{CustodyResult, SnapshotRow};
+use keepsake_custody::{CustodyResult, Elsewhere, SnapshotRow, Source};
 use keepsake_record::Timestamp;
 use serde_json::{json, to_value};
 
@@ -22,27 +22,35 @@ fn line(row: &SnapshotRow) -> String {
     format!("{}  {time}  {:<14} {:<13} {}", &row.id[..8], words::ago(&row.time, now()), words::line(&row.kind, 12), words::line(&what, 20))
 }
 
+fn list(context: &Context, (rows, damaged): (Vec<SnapshotRow>, Vec<String>)) -> u8 {
+    let out = &context.output;
+    for row in &rows {
+        out.give(line(row));
+        out.object(&to_value(row).unwrap_or_default());
+    }
+    for problem in &damaged {
+        out.warn(problem);
+        out.event("problem", json!({ "reason": problem }));
+    }
+    if rows.is_empty() {
+        out.say("No snapshots yet: keepsake backup");
+    }
+    if damaged.is_empty() { COMPLETE } else { DAMAGED }
+}
+
 pub async fn run(context: &Context, args: &args::Snapshot) -> CustodyResult<u8> {
+    if let args::Snapshot::List { from } = args
+        && let Source::Elsewhere { location, password } = context.source(from)?
+        && !context.has_home()
+    {
+        return Ok(list(context, Elsewhere::open(location, password).await?.snapshots().await?));
+    }
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
     let out = &context.output;
     let mut code = COMPLETE;
     match args {
-        args::Snapshot::List { from } => {
-            let (rows, damaged) = custody.snapshots(owner, &context.source(from)?).await?;
-            for row in &rows {
-                out.give(line(row));
-                out.object(&to_value(row).unwrap_or_default());
-            }
-            for problem in &damaged {
-                out.warn(problem);
-                out.event("problem", json!({ "reason": problem }));
-                code = DAMAGED;
-            }
-            if rows.is_empty() {
-                out.say("No snapshots yet: keepsake backup");
-            }
-        }
+        args::Snapshot::List { from } => code = list(context, custody.snapshots(owner, &context.source(from)?).await?),
         args::Snapshot::Show { snapshot, from } => {
             let row = custody.snapshot(owner, &context.source(from)?, snapshot).await?;
             out.object(&to_value(&row).unwrap_or_default());

@@ -67,7 +67,7 @@ CREATE TABLE journal (
     before TEXT COLLATE "C",
     PRIMARY KEY (owner, seq)
 );
-CREATE INDEX journal_by_thing ON journal (owner, entity, id, seq) WHERE before IS NOT NULL;
+CREATE INDEX journal_by_thing ON journal (owner, entity, id, seq) WHERE op <> 'created';
 
 -- Media that superseded versions in the journal name.
 CREATE TABLE journal_media (

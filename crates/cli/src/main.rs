@@ -11,6 +11,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Chunks and packs come and go by the megabyte on many threads; this one keeps their pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Words that are no command: said as everything else is, for people or for programs. Help is no error.
 fn misused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || !std::env::args_os().any(|word| word == "--json") {

@@ -2,17 +2,14 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    io,
-    sync::{
-        Mutex,
-        atomic::Ordering,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::atomic::Ordering,
 };
 
 use crate::{
-    Content, Cutter, Edit, EditKind, Id, LockKind, Monitor, Node, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
-    index::BlobKind, writer::Writer,
+    Edit, EditKind, Id, LockKind, Monitor, Node, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
+    index::BlobKind,
+    pool::{Pool, Queue, ReadError, Reply},
+    writer::Writer,
 };
 
 /// Edits whose content is being read ahead of the tree that is being built.
@@ -85,25 +82,6 @@ pub struct BackupOutcome {
     pub skipped: Vec<SkippedPath>,
 }
 
-struct FileContent {
-    ids: Vec<Id>,
-    bytes: u64,
-}
-
-enum ReadError {
-    Source(String),
-    Fatal(RepositoryError),
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Source(error.to_string())
-    }
-}
-
-type Reply = Receiver<Result<FileContent, ReadError>>;
-type Job = (Content, SyncSender<Result<FileContent, ReadError>>);
-
 impl Repository {
     /// Runs a backup under a shared lock. The index must be loaded.
     ///
@@ -174,13 +152,14 @@ fn build<'a>(
     snapshot: Snapshot,
     monitor: &dyn Monitor,
 ) -> RepositoryResult<Built> {
-    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
-    let (queue, jobs) = sync_channel::<Job>(AHEAD);
-    let jobs = Mutex::new(jobs);
+    let pool = Pool::new(repository, writer, monitor);
     std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| work(repository, writer, &jobs, monitor));
+        let pool = &pool;
+        for lane in 0..std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8) {
+            scope.spawn(move || pool.work(lane));
         }
+        // However the building ends, the workers are let go.
+        let queue = pool.queue();
         let mut builder = Builder {
             repository,
             writer,
@@ -197,38 +176,11 @@ fn build<'a>(
         let root = builder.dir(b"", parent)?;
         let root = match root {
             Some(root) => root,
-            None => writer.add(BlobKind::Tree, &Tree::default().encode())?,
+            None => writer.add_tree(&Tree::default().encode())?,
         };
         let Builder { skipped, files_read, bytes_read, .. } = builder;
         Ok(Built { tree: root, snapshot, skipped, files_read, bytes_read })
     })
-}
-
-fn work(repository: &Repository, writer: &Writer<'_>, jobs: &Mutex<Receiver<Job>>, monitor: &dyn Monitor) {
-    loop {
-        let job = jobs.lock().expect("no holder panics").recv();
-        let Ok((content, reply)) = job else { return };
-        // Nobody listens any more when the run has failed; then the answer is not needed.
-        drop(reply.send(read(repository, writer, content, monitor)));
-    }
-}
-
-fn read(repository: &Repository, writer: &Writer<'_>, content: Content, monitor: &dyn Monitor) -> Result<FileContent, ReadError> {
-    let mut file = FileContent { ids: Vec::new(), bytes: 0 };
-    let mut add = |span: &[u8]| {
-        if monitor.cancelled() {
-            return Err(ReadError::Fatal(RepositoryError::Cancelled));
-        }
-        file.ids.push(writer.add(BlobKind::Data, span).map_err(ReadError::Fatal)?);
-        file.bytes += span.len() as u64;
-        monitor.advance(0, span.len() as u64);
-        Ok(())
-    };
-    match content {
-        Content::Spans(spans) => spans.iter().try_for_each(|span| add(span))?,
-        Content::Stream(open) => Cutter::new(&repository.gear).each(&mut open()?, add)?,
-    }
-    Ok(file)
 }
 
 /// An edit whose content, if it has any, is on its way.
@@ -248,7 +200,7 @@ struct Builder<'a> {
     writer: &'a Writer<'a>,
     carry: Option<Id>,
     edits: EditStream<'a>,
-    queue: SyncSender<Job>,
+    queue: Queue<'a>,
     ahead: VecDeque<Prepared>,
     ended: bool,
     monitor: &'a dyn Monitor,
@@ -267,11 +219,7 @@ impl Builder<'_> {
             };
             let Edit { path, kind } = edit;
             let (kind, reply) = match kind {
-                EditKind::File(node, content) => {
-                    let (reply, answer) = sync_channel(1);
-                    self.queue.send((content, reply)).expect("workers live as long as the queue");
-                    (EditKind::Keep(node), Some(answer))
-                }
+                EditKind::File(node, content) => (EditKind::Keep(node), Some(self.queue.read(content))),
                 other => (other, None),
             };
             self.ahead.push_back(Prepared { path, kind, reply });
@@ -321,7 +269,7 @@ impl Builder<'_> {
                 let mut prefix = path;
                 prefix.push(b'/');
                 let subtree = self.dir(&prefix, before.and_then(|n| n.subtree))?;
-                node.subtree = Some(subtree.map_or_else(|| self.writer.add(BlobKind::Tree, &Tree::default().encode()), Ok)?);
+                node.subtree = Some(subtree.map_or_else(|| self.writer.add_tree(&Tree::default().encode()), Ok)?);
                 Ok(Some(Slot::Done(node)))
             }
             (EditKind::Remove, _) => Ok(None),
@@ -359,7 +307,7 @@ impl Builder<'_> {
         if nodes.is_empty() {
             return Ok(None);
         }
-        self.writer.add(BlobKind::Tree, &Tree { nodes }.encode()).map(Some)
+        self.writer.add_tree(&Tree { nodes }.encode()).map(Some)
     }
 
     /// What the last tree has at a path, if all its content is still there.

@@ -32,31 +32,33 @@ impl GearTable {
         }))
     }
 
-    /// How long the first chunk of a buffer is. The buffer holds at least [`CHUNK_MAX_BYTES`], or the file's end.
-    pub fn cut(&self, bytes: &[u8]) -> usize {
+    /// Where content ends the first chunk of a buffer. `None`: nowhere in it before [`CHUNK_MAX_BYTES`].
+    pub fn boundary(&self, bytes: &[u8]) -> Option<usize> {
         let end = bytes.len().min(CHUNK_MAX_BYTES);
-        if end <= CHUNK_MIN_BYTES {
-            return end;
-        }
         let normal = end.min(CHUNK_NORMAL_BYTES);
         let mut hash = 0_u64;
         for (at, byte) in bytes[..normal].iter().enumerate().skip(CHUNK_MIN_BYTES) {
             hash = (hash << 1).wrapping_add(self.0[*byte as usize]);
             if hash & MASK_BEFORE == 0 {
-                return at + 1;
+                return Some(at + 1);
             }
         }
-        for (at, byte) in bytes[..end].iter().enumerate().skip(normal) {
+        for (at, byte) in bytes[..end].iter().enumerate().skip(normal.max(CHUNK_MIN_BYTES)) {
             hash = (hash << 1).wrapping_add(self.0[*byte as usize]);
             if hash & MASK_AFTER == 0 {
-                return at + 1;
+                return Some(at + 1);
             }
         }
-        end
+        None
     }
 }
 
-/// Cuts what a reader gives.
+/// Most chunks end before this: so much is read ahead before a boundary is looked for.
+const AHEAD_BYTES: usize = 2 << 20;
+/// The length of the buffer.
+const BUFFER_BYTES: usize = 2 * CHUNK_MAX_BYTES;
+
+/// Cuts what a reader gives. Its buffer serves one reader after the other.
 pub struct Cutter<'a> {
     table: &'a GearTable,
     buffer: Vec<u8>,
@@ -74,26 +76,34 @@ impl<'a> Cutter<'a> {
     ///
     /// # Errors
     /// The reader's, or what `emit` says.
-    pub fn each<E: From<io::Error>>(mut self, reader: &mut dyn Read, mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn each<E: From<io::Error>>(&mut self, reader: &mut dyn Read, mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.buffer.clear();
+        (self.start, self.ended) = (0, false);
         loop {
-            self.fill(reader)?;
+            self.fill(reader, AHEAD_BYTES)?;
+            let mut boundary = self.table.boundary(&self.buffer[self.start..]);
+            if boundary.is_none() {
+                self.fill(reader, CHUNK_MAX_BYTES)?;
+                boundary = self.table.boundary(&self.buffer[self.start..]);
+            }
             let waiting = &self.buffer[self.start..];
             if waiting.is_empty() {
                 return Ok(());
             }
-            let length = self.table.cut(waiting);
+            let length = boundary.unwrap_or(waiting.len().min(CHUNK_MAX_BYTES));
             emit(&waiting[..length])?;
             self.start += length;
         }
     }
 
-    fn fill(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        if self.ended || self.buffer.len() - self.start >= CHUNK_MAX_BYTES {
+    /// Reads until so much is there, or the end.
+    fn fill(&mut self, reader: &mut dyn Read, least: usize) -> io::Result<()> {
+        if self.ended || self.buffer.len() - self.start >= least {
             return Ok(());
         }
         self.buffer.drain(..self.start);
         self.start = 0;
-        let wanted = (2 * CHUNK_MAX_BYTES - self.buffer.len()) as u64;
+        let wanted = (BUFFER_BYTES - self.buffer.len()) as u64;
         let before = self.buffer.len();
         (&mut *reader).take(wanted).read_to_end(&mut self.buffer)?;
         self.ended = ((self.buffer.len() - before) as u64) < wanted;

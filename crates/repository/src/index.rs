@@ -159,6 +159,16 @@ impl Index {
         self.runs.iter().flat_map(move |run| find(run, kind, &id))
     }
 
+    /// Whether a pack was found damaged.
+    pub fn is_distrusted(&self, pack: &Id) -> bool {
+        self.distrusted.contains(pack)
+    }
+
+    /// The place to keep a blob at: the first trusted one, or the first one if all are distrusted.
+    pub fn best(&self, kind: BlobKind, id: &Id) -> Option<Location> {
+        self.get(kind, id).or_else(|| self.places(kind, id).next())
+    }
+
     /// Every place of a blob, distrusted ones too.
     pub fn places<'i>(&'i self, kind: BlobKind, id: &Id) -> impl Iterator<Item = Location> + use<'i> {
         self.entries(kind, id).map(|entry| self.location(entry))

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Id, RepositoryError, RepositoryResult, index::BlobKind, pack::PackedBlob};
+use std::collections::HashSet;
+
+use crate::{Id, Repository, RepositoryError, RepositoryResult, index::BlobKind, pack::PackedBlob};
 
 #[derive(Serialize, Deserialize)]
 struct BlobJson {
@@ -37,6 +39,30 @@ pub(crate) fn encode(packs: &[(Id, Vec<PackedBlob>)]) -> Vec<u8> {
     let mut json = serde_json::to_vec(&IndexJson { packs: Some(packs) }).expect("plain numbers and strings");
     json.push(b'\n');
     json
+}
+
+/// An index file is written once this many blobs wait for one: restic reads no file of more than 8 MiB quickly.
+pub(crate) const INDEX_BLOBS: usize = 40_000;
+
+/// Cuts a list of packs into parts that are each enough for one index file.
+pub(crate) fn parts(packs: &[(Id, Vec<PackedBlob>)]) -> impl Iterator<Item = &[(Id, Vec<PackedBlob>)]> {
+    let mut rest = packs;
+    std::iter::from_fn(move || {
+        let mut blobs = 0;
+        let fits = rest.iter().take_while(|(_, list)| {
+            let first = blobs == 0;
+            blobs += list.len();
+            first || blobs <= INDEX_BLOBS
+        });
+        let (part, later) = rest.split_at(fits.count());
+        rest = later;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Writes index files over packs; answers their ids.
+pub(crate) fn write_all(repository: &Repository, packs: &[(Id, Vec<PackedBlob>)]) -> RepositoryResult<HashSet<Id>> {
+    parts(packs).map(|part| repository.write_file("index", &encode(part))).collect()
 }
 
 /// Reads an index file's JSON.

@@ -1,8 +1,10 @@
 //! Packs: sealed blobs, one after another, then the sealed header that lists them.
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     Ambient, Id, Location, MasterKey, RepositoryError, RepositoryResult,
-    crypto::{OVERHEAD_BYTES, fresh_iv, open, seal},
+    crypto::{OVERHEAD_BYTES, fresh_iv, open, seal_each},
     index::BlobKind,
 };
 
@@ -43,14 +45,26 @@ pub(crate) fn length(blobs: &[PackedBlob]) -> u64 {
     PACK_FRAME_BYTES + blobs.iter().map(|blob| u64::from(blob.length) + blob.header_bytes()).sum::<u64>()
 }
 
-/// Grows a pack in memory.
+/// Grows a pack in memory and hashes it while it grows.
 #[derive(Default)]
 pub(crate) struct PackBuilder {
-    pub bytes: Vec<u8>,
-    pub blobs: Vec<PackedBlob>,
+    bytes: Vec<u8>,
+    blobs: Vec<PackedBlob>,
+    hasher: Sha256,
 }
 
 impl PackBuilder {
+    /// Grows in a buffer that was used before.
+    pub fn within(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, ..Self::default() }
+    }
+
+    /// Whether another one can be taken over without becoming longer than a pack should be.
+    pub fn fits(&self, other: &Self) -> bool {
+        self.bytes.len() + other.bytes.len() <= PACK_TARGET_BYTES && self.blobs.len() + other.blobs.len() <= PACK_BLOBS_MAX
+    }
+
     pub fn is_empty(&self) -> bool {
         self.blobs.is_empty()
     }
@@ -59,11 +73,27 @@ impl PackBuilder {
         self.bytes.len() >= PACK_TARGET_BYTES || self.blobs.len() >= PACK_BLOBS_MAX
     }
 
-    /// Appends an already sealed blob.
-    pub fn push(&mut self, kind: BlobKind, id: Id, sealed: &[u8], uncompressed: u32) {
-        let (offset, length) = (self.bytes.len() as u32, sealed.len() as u32);
-        self.bytes.extend_from_slice(sealed);
+    /// Seals a blob's payload and appends it; `uncompressed` is the length of its plaintext if it is compressed, else 0.
+    pub fn push(&mut self, key: &MasterKey, iv: [u8; 16], kind: BlobKind, id: Id, payload: &[u8], uncompressed: u32) {
+        let (offset, length) = (self.bytes.len() as u32, (payload.len() + OVERHEAD_BYTES) as u32);
+        seal_each(key, iv, payload, &mut self.bytes, |piece| self.hasher.update(piece));
         self.blobs.push(PackedBlob { kind, id, offset, length, uncompressed });
+    }
+
+    /// Appends a blob that is sealed already.
+    pub fn push_sealed(&mut self, blob: &PackedBlob, sealed: &[u8]) {
+        self.blobs.push(PackedBlob { offset: self.bytes.len() as u32, ..*blob });
+        self.bytes.extend_from_slice(sealed);
+        self.hasher.update(sealed);
+    }
+
+    /// Takes over the blobs of another pack that did not become full; answers its buffer.
+    pub fn absorb(&mut self, other: Self) -> Vec<u8> {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.hasher.update(&other.bytes);
+        self.blobs.extend(other.blobs.into_iter().map(|blob| PackedBlob { offset: blob.offset + start, ..blob }));
+        other.bytes
     }
 
     /// Adds the header; answers the pack's id, its bytes and what is in it.
@@ -78,9 +108,11 @@ impl PackBuilder {
             }
             header.extend_from_slice(blob.id.as_bytes());
         }
-        seal(key, fresh_iv(ambient), &header, &mut self.bytes);
-        self.bytes.extend_from_slice(&((header.len() + OVERHEAD_BYTES) as u32).to_le_bytes());
-        (Id::of(&self.bytes), self.bytes, self.blobs)
+        seal_each(key, fresh_iv(ambient), &header, &mut self.bytes, |piece| self.hasher.update(piece));
+        let length = ((header.len() + OVERHEAD_BYTES) as u32).to_le_bytes();
+        self.bytes.extend_from_slice(&length);
+        self.hasher.update(length);
+        (Id::from_bytes(self.hasher.finalize().into()), self.bytes, self.blobs)
     }
 }
 

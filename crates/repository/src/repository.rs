@@ -5,13 +5,14 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use keepsake_storage::{ObjectName, PutMode, Store};
 
 use crate::{
-    Ambient, GearTable, Id, KdfCost, LockKind, MasterKey, Password, RepositoryError, RepositoryResult, Snapshot, Tree,
+    Ambient, GearTable, Id, KdfCost, LockKind, MasterKey, Monitor, Password, RepositoryError, RepositoryResult, Snapshot, Tree,
     config::Config,
     crypto::{fresh_iv, open, seal},
     frame,
@@ -22,6 +23,9 @@ use crate::{
 
 /// At most this many key files are tried, as in restic.
 const KEYS_MAX: usize = 20;
+/// How long verbs that must be alone wait for others.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A snapshot with its id.
 pub type Named = (Id, Snapshot);
 
@@ -36,6 +40,7 @@ pub struct Repository {
     pub(crate) index_cache: Option<PathBuf>,
     pub(crate) packs: Mutex<VecDeque<(Id, Bytes)>>,
     pub(crate) trees: Mutex<VecDeque<(Id, Arc<Tree>)>>,
+    patience: Duration,
     pub(crate) suspects: Mutex<BTreeSet<Id>>,
 }
 
@@ -114,6 +119,7 @@ impl Repository {
             packs: Mutex::default(),
             trees: Mutex::default(),
             suspects: Mutex::default(),
+            patience: PATIENCE,
         }
     }
 
@@ -132,6 +138,26 @@ impl Repository {
     /// Where it is, for people.
     pub fn place(&self) -> String {
         self.store.describe()
+    }
+
+    /// How long verbs that must be alone wait for others to end; two minutes unless told.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The exclusive lock, waiting for others to end.
+    pub(crate) fn lock_exclusively(&self, monitor: &dyn Monitor) -> RepositoryResult<LockGuard> {
+        let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(50));
+        loop {
+            match self.lock(LockKind::Exclusive) {
+                Err(RepositoryError::Locked { .. }) if waited < self.patience && !monitor.cancelled() => std::thread::sleep(pause),
+                other => return other,
+            }
+            waited += pause;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
     }
 
     pub(crate) fn lock(&self, kind: LockKind) -> RepositoryResult<LockGuard> {
@@ -173,6 +199,19 @@ impl Repository {
     /// The store cannot list.
     pub fn snapshot_ids(&self) -> RepositoryResult<Vec<Id>> {
         Ok(self.list_ids("snapshots")?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Removes snapshots. What only they needed stays until a prune.
+    ///
+    /// # Errors
+    /// Others work on the repository and do not end, or the store fails; those before the failing one are gone.
+    pub fn forget(&self, snapshots: &[Id], monitor: &dyn Monitor) -> RepositoryResult<()> {
+        let lock = self.lock_exclusively(monitor)?;
+        for id in snapshots {
+            lock.assert_held()?;
+            self.store.delete(&object("snapshots", id))?;
+        }
+        Ok(())
     }
 
     /// All snapshots, oldest first; damaged ones are answered beside them.

@@ -272,7 +272,7 @@ fn write_part(repository: &Repository, node: &Node, part: &Path, monitor: &dyn M
         length += bytes.len() as u64;
         monitor.advance(0, bytes.len() as u64);
     }
-    file.set_len(length).and_then(|()| file.sync_data())?;
+    file.set_len(length)?;
     Ok(length)
 }
 

@@ -17,7 +17,7 @@ use keepsake_storage::{PutMode, Store, StoreError};
 
 use crate::{
     Id, Repository, RepositoryError, RepositoryResult,
-    crypto::{fresh_iv, seal},
+    crypto::{OVERHEAD_BYTES, fresh_iv},
     index::BlobKind,
     index_file,
     pack::{PackBuilder, PackedBlob},
@@ -26,9 +26,9 @@ use crate::{
 
 /// Packs on their way to the store at once.
 const UPLOADS: usize = 4;
-/// An index file is written once this many blobs wait for one: restic reads no file of more than 8 MiB quickly.
-const INDEX_BLOBS: usize = 40_000;
-/// And after this long, so that an interrupted run keeps what it has uploaded.
+/// Packs of content that grow at once: workers that share one wait for each other.
+const LANES: usize = 4;
+/// An index is written after this long, so that an interrupted run keeps what it has uploaded.
 const INDEX_AFTER: Duration = Duration::from_secs(60);
 /// Blobs from this length on are probed before they are compressed.
 const PROBE_MIN_BYTES: usize = 64 << 10;
@@ -36,7 +36,7 @@ const PROBE_BYTES: usize = 16 << 10;
 const ZSTD_LEVEL: i32 = 3;
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<(Option<zstd::bulk::Compressor<'static>>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };
 }
 
 type Packed = (Id, Vec<PackedBlob>);
@@ -54,7 +54,9 @@ pub(crate) struct Counters {
 
 pub(crate) struct Writer<'r> {
     repository: &'r Repository,
-    open: [Mutex<PackBuilder>; 2],
+    /// The pack of trees that grows, and those of content, one a lane.
+    trees: Mutex<PackBuilder>,
+    lanes: Vec<Mutex<PackBuilder>>,
     seen: Mutex<HashSet<(BlobKind, Id)>>,
     uploads: Uploads,
     last_index: Mutex<Instant>,
@@ -67,7 +69,8 @@ impl<'r> Writer<'r> {
     pub fn new(repository: &'r Repository) -> Self {
         Self {
             repository,
-            open: Default::default(),
+            trees: Mutex::default(),
+            lanes: (0..LANES).map(|_| Mutex::default()).collect(),
             seen: Mutex::default(),
             uploads: Uploads::start(&repository.store),
             last_index: Mutex::new(Instant::now()),
@@ -75,29 +78,47 @@ impl<'r> Writer<'r> {
         }
     }
 
-    /// Stores a blob unless the repository has it; answers its id.
-    pub fn add(&self, kind: BlobKind, plain: &[u8]) -> RepositoryResult<Id> {
+    /// Stores a tree unless the repository has it; answers its id.
+    pub fn add_tree(&self, plain: &[u8]) -> RepositoryResult<Id> {
+        self.add(BlobKind::Tree, plain, &self.trees)
+    }
+
+    /// Stores content unless the repository has it; answers its id. Workers with lanes of their own do not wait for each other.
+    pub fn add_data(&self, plain: &[u8], lane: usize) -> RepositoryResult<Id> {
+        self.add(BlobKind::Data, plain, &self.lanes[lane % LANES])
+    }
+
+    fn add(&self, kind: BlobKind, plain: &[u8], open: &Mutex<PackBuilder>) -> RepositoryResult<Id> {
         let id = Id::of(plain);
         if self.repository.index.read().expect("no holder panics").contains(kind, &id)
             || !self.seen.lock().expect("no holder panics").insert((kind, id))
         {
             return Ok(id);
         }
-        let (payload, uncompressed) = compress(plain);
-        let payload = payload.as_deref().unwrap_or(plain);
-        let mut sealed = Vec::with_capacity(payload.len() + 32);
-        seal(&self.repository.key, fresh_iv(&*self.repository.ambient), payload, &mut sealed);
         let counter = if kind == BlobKind::Data { &self.counters.data_blobs } else { &self.counters.tree_blobs };
         counter.fetch_add(1, Ordering::Relaxed);
         self.counters.plain_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
-        self.counters.stored_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
-        let full = {
-            let mut open = self.open[kind as usize].lock().expect("no holder panics");
-            open.push(kind, id, &sealed, uncompressed);
-            open.is_full().then(|| std::mem::take(&mut *open))
-        };
+        let full = with_compressed(plain, |payload, uncompressed| {
+            self.counters.stored_bytes.fetch_add((payload.len() + OVERHEAD_BYTES) as u64, Ordering::Relaxed);
+            let iv = fresh_iv(&*self.repository.ambient);
+            let mut open = open.lock().expect("no holder panics");
+            open.push(&self.repository.key, iv, kind, id, payload, uncompressed);
+            open.is_full().then(|| std::mem::replace(&mut *open, PackBuilder::within(self.uploads.spare_buffer())))
+        });
         full.map_or(Ok(()), |pack| self.send(pack))?;
         Ok(id)
+    }
+
+    /// Copies a blob as it is sealed already, whether or not the repository has it elsewhere.
+    pub fn copy(&self, blob: &PackedBlob, sealed: &[u8]) -> RepositoryResult<()> {
+        self.counters.stored_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
+        let open = if blob.kind == BlobKind::Tree { &self.trees } else { &self.lanes[0] };
+        let full = {
+            let mut open = open.lock().expect("no holder panics");
+            open.push_sealed(blob, sealed);
+            open.is_full().then(|| std::mem::replace(&mut *open, PackBuilder::within(self.uploads.spare_buffer())))
+        };
+        full.map_or(Ok(()), |pack| self.send(pack))
     }
 
     fn send(&self, pack: PackBuilder) -> RepositoryResult<()> {
@@ -110,42 +131,39 @@ impl<'r> Writer<'r> {
     pub fn maybe_index(&self) -> RepositoryResult<()> {
         let due = self.last_index.lock().expect("no holder panics").elapsed() > INDEX_AFTER;
         let waiting = self.uploads.done_blobs();
-        if waiting >= INDEX_BLOBS || (due && waiting > 0) { self.index() } else { Ok(()) }
+        if waiting >= index_file::INDEX_BLOBS || (due && waiting > 0) { self.index() } else { Ok(()) }
     }
 
     #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
     fn index(&self) -> RepositoryResult<()> {
         let packs = self.uploads.take_done();
         *self.last_index.lock().expect("no holder panics") = Instant::now();
-        let mut rest = packs.as_slice();
-        while !rest.is_empty() {
-            let mut blobs = 0;
-            let fits = rest
-                .iter()
-                .take_while(|(_, b)| {
-                    (blobs == 0 || blobs + b.len() <= INDEX_BLOBS) && {
-                        blobs += b.len();
-                        true
-                    }
-                })
-                .count();
-            let (now, later) = rest.split_at(fits);
-            let id = self.repository.write_file("index", &index_file::encode(now))?;
+        for part in index_file::parts(&packs) {
+            let id = self.repository.write_file("index", &index_file::encode(part))?;
             self.counters.indexes.fetch_add(1, Ordering::Relaxed);
-            self.repository.index.write().expect("no holder panics").add_file(id, now);
+            self.repository.index.write().expect("no holder panics").add_file(id, part);
             let mut seen = self.seen.lock().expect("no holder panics");
-            for blob in now.iter().flat_map(|(_, blobs)| blobs) {
+            for blob in part.iter().flat_map(|(_, blobs)| blobs) {
                 seen.remove(&(blob.kind, blob.id));
             }
-            rest = later;
         }
         Ok(())
     }
 
     /// Sends off the packs that are not full, too.
     fn send_open(&self) -> RepositoryResult<()> {
-        for open in &self.open {
-            let pack = std::mem::take(&mut *open.lock().expect("no holder panics"));
+        let take = |open: &Mutex<PackBuilder>| std::mem::take(&mut *open.lock().expect("no holder panics"));
+        let mut waiting = PackBuilder::default();
+        for pack in self.lanes.iter().map(take).filter(|pack| !pack.is_empty()) {
+            if waiting.is_empty() {
+                waiting = pack;
+            } else if waiting.fits(&pack) {
+                self.uploads.give_back(waiting.absorb(pack));
+            } else {
+                self.send(std::mem::replace(&mut waiting, pack))?;
+            }
+        }
+        for pack in [waiting, take(&self.trees)] {
             if !pack.is_empty() {
                 self.send(pack)?;
             }
@@ -175,12 +193,10 @@ impl<'r> Writer<'r> {
 
     /// Keeps what an ended run has uploaded, as far as the store still works: the next run finds it.
     pub fn abandon(self) {
-        let sent = self.uploads.drain().is_ok();
+        drop(self.uploads.wait());
         self.uploads.end();
-        if sent {
-            // The run has failed already, and says why; the next one uploads again what no index names.
-            drop(self.index());
-        }
+        // The run has failed already, and says why; the next one uploads again what no index names.
+        drop(self.index());
     }
 
     /// If an index that this run relied on has gone, somebody pruned beside us, and what we did not store again may be gone.
@@ -195,33 +211,32 @@ impl<'r> Writer<'r> {
     }
 }
 
-/// The payload to store when it is not the plaintext itself, and the plaintext's length if that is compressed.
-fn compress(plain: &[u8]) -> (Option<Vec<u8>>, u32) {
-    let Ok(length) = u32::try_from(plain.len()) else { return (None, 0) };
-    if length == 0 {
-        return (None, 0);
-    }
-    COMPRESSOR.with_borrow_mut(|slot| {
+/// Gives what is to be stored, and the plaintext's length if that is compressed, else 0.
+fn with_compressed<T>(plain: &[u8], store: impl FnOnce(&[u8], u32) -> T) -> T {
+    let length = u32::try_from(plain.len()).unwrap_or(0);
+    COMPRESSOR.with_borrow_mut(|(slot, buffer)| {
         if slot.is_none() {
             *slot = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
         }
-        compress_with(slot.as_mut(), plain, length)
+        let packed = slot.as_mut().filter(|_| length > 0).is_some_and(|compressor| compress(compressor, plain, buffer));
+        if packed { store(buffer, length) } else { store(plain, 0) }
     })
 }
 
-fn compress_with(compressor: Option<&mut zstd::bulk::Compressor<'static>>, plain: &[u8], length: u32) -> (Option<Vec<u8>>, u32) {
-    let Some(compressor) = compressor else { return (None, 0) };
+/// Compresses into a buffer; answers whether that is shorter.
+fn compress(compressor: &mut zstd::bulk::Compressor<'static>, plain: &[u8], buffer: &mut Vec<u8>) -> bool {
+    buffer.clear();
     if plain.len() >= PROBE_MIN_BYTES {
         let middle = plain.len() / 2;
         let sample = &plain[middle..middle + PROBE_BYTES];
-        if compressor.compress(sample).is_ok_and(|packed| packed.len() * 20 > sample.len() * 19) {
-            return (None, 0);
+        buffer.reserve(zstd::compress_bound(PROBE_BYTES));
+        if compressor.compress_to_buffer(sample, buffer).is_ok_and(|packed| packed * 20 > sample.len() * 19) {
+            return false;
         }
+        buffer.clear();
     }
-    match compressor.compress(plain) {
-        Ok(packed) if packed.len() < plain.len() => (Some(packed), length),
-        _ => (None, 0),
-    }
+    buffer.reserve(zstd::compress_bound(plain.len()));
+    compressor.compress_to_buffer(plain, buffer).is_ok_and(|packed| packed < plain.len())
 }
 
 type Upload = (Id, Bytes, Vec<PackedBlob>);
@@ -245,7 +260,10 @@ struct State {
     waiting: usize,
     /// In the store, and in no index yet.
     done: Vec<Packed>,
+    /// What failed first; everybody who asks is told.
     failed: Option<StoreError>,
+    /// Buffers of packs that are in the store, for packs to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Uploads {
@@ -267,7 +285,7 @@ impl Uploads {
     }
 
     fn send(&self, id: Id, bytes: Bytes, blobs: Vec<PackedBlob>) -> RepositoryResult<()> {
-        fail_if_failed(&mut self.state())?;
+        fail_if_failed(&self.state())?;
         self.state().waiting += 1;
         let queue = self.queue.lock().expect("no holder panics").clone();
         // The receivers live until the queue is closed, so a send fails only after the end.
@@ -275,10 +293,14 @@ impl Uploads {
         Ok(())
     }
 
+    /// Waits until everything that was sent is in the store, or failed.
+    fn wait(&self) -> MutexGuard<'_, State> {
+        self.shared.changed.wait_while(self.state(), |state| state.waiting > 0).expect("no holder panics")
+    }
+
     /// Waits until everything that was sent is in the store.
     fn drain(&self) -> RepositoryResult<()> {
-        let mut state = self.shared.changed.wait_while(self.state(), |state| state.waiting > 0).expect("no holder panics");
-        fail_if_failed(&mut state)
+        fail_if_failed(&self.wait())
     }
 
     /// Lets the threads go.
@@ -297,6 +319,15 @@ impl Uploads {
         std::mem::take(&mut self.state().done)
     }
 
+    /// A buffer for the next pack: one that was used, if there is one.
+    fn spare_buffer(&self) -> Vec<u8> {
+        self.state().spare.pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        self.state().spare.push(buffer);
+    }
+
     fn done_blobs(&self) -> usize {
         self.state().done.iter().map(|(_, blobs)| blobs.len()).sum()
     }
@@ -308,21 +339,25 @@ impl Drop for Uploads {
     }
 }
 
-fn fail_if_failed(state: &mut State) -> RepositoryResult<()> {
-    state.failed.take().map_or(Ok(()), |error| Err(error.into()))
+fn fail_if_failed(state: &State) -> RepositoryResult<()> {
+    state.failed.as_ref().map_or(Ok(()), |error| Err(error.again().into()))
 }
 
 fn upload(store: &dyn Store, jobs: &Mutex<Receiver<Upload>>, shared: &Shared) {
     loop {
         let job = jobs.lock().expect("no holder panics").recv();
         let Ok((id, bytes, blobs)) = job else { return };
-        let put = store.put(&object("data", &id), bytes, PutMode::Create);
+        let put = store.put(&object("data", &id), bytes.clone(), PutMode::Create);
+        let buffer = bytes.is_unique().then(|| Vec::from(bytes));
         let mut state = shared.state.lock().expect("no holder panics");
         match put {
             Ok(()) | Err(StoreError::Exists { .. }) => state.done.push((id, blobs)),
-            Err(error) => state.failed = Some(error),
+            Err(error) => drop(state.failed.get_or_insert(error)),
         }
         state.waiting -= 1;
+        if state.spare.len() < LANES {
+            state.spare.extend(buffer);
+        }
         shared.changed.notify_all();
     }
 }

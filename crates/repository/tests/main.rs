@@ -3,5 +3,6 @@
 mod cut_off;
 mod damage;
 mod folders;
+mod pruning;
 mod support;
 mod virtual_trees;

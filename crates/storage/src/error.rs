@@ -57,6 +57,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same once more, for others who wait for the same thing.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::NotFound { name } => Self::NotFound { name: name.clone() },
+            Self::Exists { name } => Self::Exists { name: name.clone() },
+            Self::Full { place } => Self::Full { place: place.clone() },
+            Self::Denied { place, name } => Self::Denied { place: place.clone(), name: name.clone() },
+            Self::BadName { name, problem } => Self::BadName { name: name.clone(), problem },
+            Self::Unavailable { place, action, name, source } => {
+                Self::Unavailable { place: place.clone(), action, name: name.clone(), source: source.to_string().into() }
+            }
+        }
+    }
+
     /// Whether this says that the object ends before what was asked for.
     pub fn is_short(&self) -> bool {
         matches!(self, Self::Unavailable { source, .. } if source.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::UnexpectedEof))

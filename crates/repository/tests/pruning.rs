@@ -1,0 +1,196 @@
+//! Forgetting and pruning: what snapshots need stays, at every moment and whatever else goes on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use keepsake_repository::{
+    CheckOptions, Content, Edit, FileMeta, Id, Password, Protected, PruneOptions, Repository, RepositoryError, Share, Silent,
+};
+use keepsake_storage::{Fault, Faulty, MemoryStore, Store};
+
+use crate::{
+    support::{PASSWORD, ambient, init, local, open, restic, restics},
+    virtual_trees::run,
+};
+
+const NOTHING_UNUSED: PruneOptions = PruneOptions { max_unused_percent: 0 };
+
+fn file(path: &str, text: &str) -> Edit {
+    Edit::file(path, &FileMeta { time: "2024-01-01T00:00:00Z".into() }, Content::Spans(vec![text.repeat(40).into_bytes()]))
+}
+
+/// Three snapshots: what the first alone has, what all have, what the last alone has.
+fn three(repository: &Repository) -> [(Id, Id); 3] {
+    let snapshot = |parent, edits| {
+        let outcome = run(repository, parent, edits).expect("backup");
+        (outcome.snapshot, outcome.tree)
+    };
+    let first = snapshot(None, vec![file("data/a", "in the first alone"), file("data/b", "in all"), file("data/deep/c", "in all, deep")]);
+    let second = snapshot(Some(first.1), vec![Edit::remove("data/a"), file("data/d", "since the second")]);
+    let third = snapshot(Some(second.1), vec![file("data/e", "since the third")]);
+    [first, second, third]
+}
+
+/// Everything that a snapshot holds.
+fn content(repository: &Repository, tree: Id) -> BTreeMap<String, Vec<u8>> {
+    let (mut found, mut waiting) = (BTreeMap::new(), vec![(String::new(), tree)]);
+    while let Some((path, id)) = waiting.pop() {
+        for node in &repository.tree(&id).expect("a tree").nodes {
+            let path = format!("{path}/{}", node.display_name());
+            match node.subtree {
+                Some(subtree) => waiting.push((path, subtree)),
+                None => drop(found.insert(path, repository.file_bytes(node).expect("content"))),
+            }
+        }
+    }
+    found
+}
+
+fn prune(repository: &Repository) -> keepsake_repository::PruneReport {
+    let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan");
+    repository.prune(&plan, &Protected::default(), &Silent).expect("prune")
+}
+
+fn assert_sound(repository: &Repository, told: &str) {
+    let report = repository.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
+    assert!(report.damage.is_empty() && report.orphans.is_empty(), "{told}: {:?} {:?}", report.damage, report.orphans);
+}
+
+#[test]
+fn what_nobody_needs_goes_and_the_rest_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = init(local(folder.path()));
+    let [first, second, third] = three(&repository);
+    let wanted: Vec<_> = [second, third].iter().map(|(_, tree)| content(&repository, *tree)).collect();
+    let secret = content(&repository, first.1)["/data/a"].clone();
+    let blob = Id::of(&secret);
+    assert!(repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan").is_empty(), "everything is needed");
+    repository.forget(&[first.0], &Silent).expect("forget");
+    let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan");
+    assert!(plan.unused_bytes > 0 && !plan.repack.is_empty(), "{plan:?}");
+    let report = repository.prune(&plan, &Protected::default(), &Silent).expect("prune");
+    assert!(report.packs_removed > 0 && report.packs_kept == 0, "{report:?}");
+
+    let again = open(local(folder.path()));
+    assert_sound(&again, "after the prune");
+    assert!(again.locate(keepsake_repository::BlobKind::Data, &blob).is_none(), "no index knows what went");
+    for ((_, tree), wanted) in [second, third].iter().zip(&wanted) {
+        assert_eq!(&content(&again, *tree), wanted);
+    }
+    assert!(again.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan").is_empty(), "a second prune has nothing to do");
+    for tool in restics() {
+        restic(&tool, folder.path(), &["check", "--read-data"]);
+        let told = restic(&tool, folder.path(), &["prune", "--dry-run", "--max-unused", "0"]);
+        assert!(
+            told.contains("total prune:       0 blobs") || told.contains("total prune:           0 blobs"),
+            "the stock tool finds nothing left to prune: {told}"
+        );
+    }
+}
+
+/// A prune cut off at every write and deletion: every snapshot is whole after it, and the next prune ends the work.
+#[test]
+fn cut_off_at_every_write() {
+    let base = Arc::new(MemoryStore::new());
+    let [first, second, third] = three(&init(base.clone()));
+    let whole = open(base.clone());
+    let wanted: Vec<_> = [second, third].iter().map(|(_, tree)| content(&whole, *tree)).collect();
+    whole.forget(&[first.0], &Silent).expect("forget");
+    let (mut cuts, mut ended) = (0, false);
+    while !ended {
+        let copy = Arc::new(base.copy());
+        let broken: Arc<dyn Store> = Arc::new(Faulty::new(copy.clone(), Fault::CutAfter(cuts)));
+        let repository = Repository::open(broken, &Password::new(PASSWORD.into()), ambient()).expect("reading still works");
+        let repository = repository.with_patience(std::time::Duration::ZERO);
+        let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent);
+        ended = plan.and_then(|plan| repository.prune(&plan, &Protected::default(), &Silent)).is_ok();
+        drop(repository);
+        for lock in copy.list("locks").expect("list") {
+            // Of this very process: another one would see that it is gone.
+            copy.delete(&lock.name).expect("delete");
+        }
+        let repository = open(copy.clone());
+        for ((_, tree), wanted) in [second, third].iter().zip(&wanted) {
+            assert_eq!(&content(&repository, *tree), wanted, "cut {cuts}");
+        }
+        let report = repository.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
+        assert!(report.damage.is_empty(), "cut {cuts}: {:?}", report.damage);
+        prune(&repository);
+        assert_sound(&open(copy.clone()), &format!("cut {cuts}, pruned again"));
+        assert!(open(copy).plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan").is_empty(), "cut {cuts}");
+        cuts += 1;
+    }
+    assert!(cuts >= 12, "{cuts} cuts");
+}
+
+/// A backup that runs between the halves and needs what was to go: it stays.
+#[test]
+fn a_backup_between_the_halves_keeps_what_it_needs() {
+    let store = Arc::new(MemoryStore::new());
+    let repository = init(store.clone());
+    let [first, ..] = three(&repository);
+    repository.forget(&[first.0], &Silent).expect("forget");
+    let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan");
+    let half = repository.begin_prune(&plan, &Protected::default(), &Silent).expect("the first half");
+    let beside = open(store.clone());
+    let late = run(&beside, None, vec![file("data/a", "in the first alone"), file("data/new", "new")]).expect("backup");
+    assert!(late.totals.data_blobs == 1, "what was to go is not stored again: {:?}", late.totals);
+    let report = half.finish(&Silent).expect("the second half");
+    assert!(report.packs_kept >= 1, "{report:?}");
+    let again = open(store);
+    assert_sound(&again, "after both");
+    assert_eq!(content(&again, late.tree).len(), 2);
+}
+
+/// While others work, the second half waits; a foreign prune between the halves is noticed.
+#[test]
+fn a_stale_plan_is_refused() {
+    let store = Arc::new(MemoryStore::new());
+    let repository = init(store.clone());
+    let [first, second, _] = three(&repository);
+    repository.forget(&[first.0], &Silent).expect("forget");
+    let stale = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan");
+    prune(&open(store.clone()));
+    let error = repository.prune(&stale, &Protected::default(), &Silent).expect_err("stale");
+    assert!(matches!(error, RepositoryError::ChangedMeanwhile { .. }), "{error}");
+    // Between the halves.
+    let repository = open(store.clone());
+    repository.forget(&[second.0], &Silent).expect("forget");
+    let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan");
+    let half = repository.begin_prune(&plan, &Protected::default(), &Silent).expect("the first half");
+    prune(&open(store.clone()));
+    let error = half.finish(&Silent).expect_err("somebody else pruned");
+    assert!(matches!(error, RepositoryError::ChangedMeanwhile { .. }), "{error}");
+    assert_sound(&open(store), "whatever the order");
+}
+
+/// What is protected stays recoverable even when its snapshot's file is gone.
+#[test]
+fn the_protected_stays() {
+    let store = Arc::new(MemoryStore::new());
+    let repository = init(store.clone());
+    let [first, ..] = three(&repository);
+    let wanted = content(&repository, first.1);
+    let protected = Protected(BTreeMap::from([first]));
+    repository.forget(&[first.0], &Silent).expect("somebody removes it");
+    let plan = repository.plan_prune(NOTHING_UNUSED, &protected, &Silent).expect("plan");
+    repository.prune(&plan, &protected, &Silent).expect("prune");
+    assert_eq!(content(&open(store), first.1), wanted);
+}
+
+/// Frequent small backups leave many small packs and index files; they are joined.
+#[test]
+fn small_packs_and_indexes_are_joined() {
+    let store = Arc::new(MemoryStore::new());
+    let repository = init(store.clone());
+    let mut parent = None;
+    for round in 0..40 {
+        parent = Some(run(&repository, parent, vec![file("data/log", &format!("round {round}"))]).expect("backup").tree);
+    }
+    let count = |folder: &str| store.list(folder).expect("list").len();
+    assert_eq!((count("data"), count("index")), (80, 40));
+    let plan = repository.plan_prune(PruneOptions::default(), &Protected::default(), &Silent).expect("plan");
+    assert_eq!((plan.repack.len(), plan.joins_indexes, plan.unused_bytes), (80, true, 0));
+    repository.prune(&plan, &Protected::default(), &Silent).expect("prune");
+    assert_eq!((count("data"), count("index"), count("snapshots")), (2, 1, 40));
+    assert_sound(&open(store), "after joining");
+}

@@ -1,12 +1,16 @@
 //! The command line.
 
 mod memory;
+mod snapshot;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub use self::memory::{Collection, Memory};
+pub use self::{
+    memory::{Collection, Memory},
+    snapshot::{Forget, From, Prune, Snapshot, Verify},
+};
 
 /// Keeps people's memories safe for life.
 ///
@@ -74,6 +78,8 @@ pub enum Command {
     Snapshot(Snapshot),
     /// Check that backups can be trusted
     Verify(Verify),
+    /// Give back the space of what no snapshot needs any more
+    Prune(Prune),
     /// Bring back a snapshot, to a folder or into the vault
     Restore(Restore),
     /// The backup repository
@@ -189,65 +195,6 @@ pub struct Backup {
     /// Back up this folder instead of the vault
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
-}
-
-/// Another repository than the home's own.
-#[derive(ClapArgs, Clone)]
-pub struct From {
-    /// A repository elsewhere: another home's, or one that restic made. Its password comes from
-    /// --password-file or KEEPSAKE_REPOSITORY_PASSWORD
-    #[arg(long, value_name = "PLACE")]
-    pub from: Option<PathBuf>,
-    /// The file with that repository's password
-    #[arg(long, value_name = "FILE", requires = "from")]
-    pub password_file: Option<PathBuf>,
-}
-
-#[derive(Subcommand)]
-pub enum Snapshot {
-    /// All snapshots
-    List {
-        #[command(flatten)]
-        from: From,
-    },
-    /// One snapshot
-    Show {
-        /// Its id or the beginning of it, or `latest`
-        #[arg(default_value = "latest")]
-        snapshot: String,
-        #[command(flatten)]
-        from: From,
-    },
-    /// The files in a snapshot
-    Ls {
-        /// Its id or the beginning of it, or `latest`
-        #[arg(default_value = "latest")]
-        snapshot: String,
-        /// Only at and below this path
-        #[arg(default_value = "")]
-        path: String,
-        #[command(flatten)]
-        from: From,
-    },
-    /// What differs between two snapshots
-    Diff {
-        /// The earlier one
-        a: String,
-        /// The later one
-        #[arg(default_value = "latest")]
-        b: String,
-        #[command(flatten)]
-        from: From,
-    },
-}
-
-#[derive(ClapArgs)]
-pub struct Verify {
-    /// Read the packs too: all, or a share such as 10% or 1/12
-    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%", require_equals = true)]
-    pub read_data: Option<String>,
-    #[command(flatten)]
-    pub from: From,
 }
 
 #[derive(ClapArgs)]

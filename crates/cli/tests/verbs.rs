@@ -62,6 +62,37 @@ fn a_change_is_taken_back() {
     assert!(misused["event"] == "error" && misused["exit_code"] == 2, "{misused}");
 }
 
+/// Old snapshots go by the rules, a pinned one stays, the space comes back, and the stock tool agrees.
+#[test]
+fn old_snapshots_leave_and_their_space_comes_back() {
+    let home = Home::new();
+    for number in 0..5 {
+        home.run(&["memory", "add", "--text", &format!("memory {number}"), "--date", &format!("2024-03-0{}", number + 1)]).ended(0);
+        home.run(&["backup"]).ended(0);
+    }
+    let listed = home.json(&["snapshot", "list"]).ended(0).out;
+    let ids: Vec<String> = listed
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["id"].as_str().expect("id").to_owned())
+        .collect();
+    home.run(&["snapshot", "pin", &ids[0], "--reason", "the first one"]).ended(0);
+    let told = home.run(&["snapshot", "forget", "--keep-last", "2", "--dry-run"]).ended(0).out;
+    assert!(told.contains("pinned: the first one") && told.contains("2 snapshots would go"), "{told}");
+    assert!(home.run(&["snapshot", "forget", "--keep-last", "2"]).ended(4).err.contains("--yes"));
+    home.json(&["snapshot", "forget", "--keep-last", "2", "--yes"]).ended(0);
+    assert_eq!(home.json(&["snapshot", "list"]).ended(0).out.lines().count(), 3);
+    assert!(home.run(&["snapshot", "forget", "--keep-last", "some"]).ended(2).err.contains("`all`"));
+    let would = home.json(&["prune", "--dry-run", "--max-unused", "0"]).ended(0).json();
+    assert!(would["plan"]["freed_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{would}");
+    home.json(&["prune", "--max-unused", "0"]).ended(0);
+    assert!(home.run(&["prune"]).ended(0).out.contains("Nothing to give back"));
+    home.run(&["verify", "--read-data"]).ended(0);
+    home.run(&["memory", "add", "--text", "one more"]).ended(0);
+    assert!(home.run(&["backup"]).ended(0).out.contains("(incremental)"), "a prune of our own is no reason for a full backup");
+    home.run(&["snapshot", "unpin", &ids[0]]).ended(0);
+    home.run(&["prune", "--system"]).ended(0);
+}
+
 /// On a new machine a repository and its password are enough to get everything out.
 #[test]
 fn restoring_needs_no_home() {

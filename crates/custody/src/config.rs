@@ -1,7 +1,12 @@
 //! `keepsake.toml`, the environment over it, and where each value comes from.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+};
 
+use keepsake_repository::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::{CustodyError, CustodyResult};
@@ -46,10 +51,17 @@ pub struct Config {
 }
 
 /// Every key with its default, whether it is a secret, and what it is for.
-const KEYS: [(&str, &str, bool, &str); 3] = [
+const KEYS: [(&str, &str, bool, &str); 10] = [
     ("vault.url", "vault.db", true, "a SQLite file (relative to the home) or a postgres:// URL"),
     ("media.path", "media", false, "the folder of original files (relative to the home)"),
     ("trash.days", "30", false, "how long deleted memories wait in the trash"),
+    ("rotation.within_hours", "48", false, "`snapshot forget` keeps all snapshots at most so much older than the newest"),
+    ("rotation.last", "0", false, "and so many of the newest (here and below: a number, or \"all\")"),
+    ("rotation.hourly", "0", false, "and the newest of so many hours"),
+    ("rotation.daily", "30", false, "and the newest of so many days"),
+    ("rotation.weekly", "12", false, "and the newest of so many weeks"),
+    ("rotation.monthly", "24", false, "and the newest of so many months"),
+    ("rotation.yearly", "all", false, "and the newest of so many years"),
 ];
 
 #[derive(Deserialize)]
@@ -100,6 +112,9 @@ impl Config {
         if *name == "trash.days" && value.parse::<u16>().is_err() {
             return Err(CustodyError::Usage(format!("{origin} sets `{name}` to `{value}`; it needs a number of days, 0 to 65535")));
         }
+        if name.starts_with("rotation.") && value.parse::<u32>().is_err() && (value != "all" || *name == "rotation.within_hours") {
+            return Err(CustodyError::Usage(format!("{origin} sets `{name}` to `{value}`; it needs a number, or \"all\"")));
+        }
         settings.insert(name, Setting { name, value, origin });
         Ok(())
     }
@@ -107,6 +122,21 @@ impl Config {
     /// A value by its name.
     pub fn get(&self, name: &str) -> &str {
         self.settings.get(name).map_or("", |s| &s.value)
+    }
+
+    /// The rotation of snapshots.
+    pub fn rotation(&self) -> Policy {
+        let count = |name: &str| self.get(name).parse().ok();
+        Policy {
+            last: count("rotation.last"),
+            hourly: count("rotation.hourly"),
+            daily: count("rotation.daily"),
+            weekly: count("rotation.weekly"),
+            monthly: count("rotation.monthly"),
+            yearly: count("rotation.yearly"),
+            within_hours: count("rotation.within_hours").unwrap_or(0),
+            tags: BTreeSet::new(),
+        }
     }
 
     /// All values with their origins; what may hold a secret is hidden.
@@ -119,9 +149,14 @@ impl Config {
     /// The text of a new home's file: every key as a comment.
     pub fn template() -> String {
         let mut text = String::from("# Keepsake's settings. Remove the # to change one; `keepsake config show` tells what is in force.\n");
+        let mut before = "";
         for (name, value, _, what) in KEYS {
             let (section, key) = name.split_once('.').unwrap_or((name, ""));
-            text.push_str(&format!("\n# {what}\n#[{section}]\n#{key} = \"{value}\"\n"));
+            if section != before {
+                text.push_str(&format!("\n#[{section}]\n"));
+                before = section;
+            }
+            text.push_str(&format!("# {what}\n#{key} = \"{value}\"\n"));
         }
         text
     }
@@ -141,9 +176,23 @@ mod tests {
         let config = Config::load(&path, &env).expect("valid");
         assert_eq!(config.get("trash.days"), "7");
         let shown: Vec<String> = config.shown().iter().map(|s| format!("{}={} ({})", s.name, s.value, s.origin)).collect();
-        assert_eq!(shown, ["media.path=media (default)", "trash.days=7 (keepsake.toml)", "vault.url=(set) (KEEPSAKE__VAULT__URL)"]);
+        for line in ["media.path=media (default)", "trash.days=7 (keepsake.toml)", "vault.url=(set) (KEEPSAKE__VAULT__URL)"] {
+            assert!(shown.iter().any(|s| s == line), "{shown:?}");
+        }
+        assert_eq!(config.rotation(), Policy::default(), "the settings say what the code means");
+        let some = BTreeMap::from([("KEEPSAKE__ROTATION__YEARLY".to_owned(), "some".to_owned())]);
+        assert!(Config::load(&path, &some).expect_err("no number").to_string().contains("a number, or \"all\""));
         let bad = BTreeMap::from([("KEEPSAKE__VALT__URL".to_owned(), "x".to_owned())]);
         assert!(Config::load(&path, &bad).expect_err("unknown").to_string().contains("`valt.url`, which is no setting"));
+        let all: String = Config::template()
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .filter(|l| !l.starts_with(' '))
+            .collect::<Vec<_>>()
+            .join("\n");
+        std::fs::write(&path, &all).expect("a file");
+        let config = Config::load(&path, &BTreeMap::new()).expect("every line of the template is a setting");
+        assert!(config.shown().iter().all(|s| s.origin == Origin::File), "{all}");
         std::fs::remove_dir_all(folder).expect("clean up");
     }
 }

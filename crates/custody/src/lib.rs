@@ -24,8 +24,10 @@ mod kit;
 mod lineages;
 mod memories;
 mod parents;
+mod pruning;
 mod recover;
 mod render;
+mod rotation;
 mod sample;
 mod snapshots;
 mod system;
@@ -50,10 +52,13 @@ pub use keys::{FileKeyProvider, KeyProvider};
 pub use kit::RecoveryKit;
 pub use memories::{MemoryDraft, MemoryEdit, SearchPage};
 pub use recover::{RestoreChoice, RestoreMode, RestorePlan, VaultRestoreReport};
+pub use rotation::{ForgetPlan, Planned};
 pub use sample::{SampleSpec, drawn_photo, sample_memories};
 pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
 pub use verify::VerifyReport;
 
 pub use keepsake_formats::import::{FieldMap, Format};
-pub use keepsake_repository::{CheckOptions, Monitor, Password, RestoreOptions, RestoreOutcome, Share, Silent};
+pub use keepsake_repository::{
+    CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RestoreOptions, RestoreOutcome, Share, Silent,
+};
 pub use keepsake_vault::{AuditRow, DestinationRow, ListFilter, Page, SearchState};

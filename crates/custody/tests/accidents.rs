@@ -2,9 +2,9 @@
 //! that backs up to the same place, the power cut during a backup. Whatever it was, the next backup of any kind holds the
 //! vault as it is.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
-use keepsake_custody::{BackupKind, CheckOptions, Custody, Silent, Source};
+use keepsake_custody::{BackupKind, CheckOptions, Custody, Policy, PruneOptions, Silent, Source};
 
 use crate::{
     histories::{change, seed},
@@ -51,6 +51,19 @@ async fn cut_backup(home: &mut Home, dice: &mut Dice) {
     put_back(home, &before, dice.below(2) == 0).await;
 }
 
+/// Old snapshots are let go of, and their space is given back.
+async fn forget_and_prune(home: &Home, dice: &mut Dice) {
+    let policy = Policy { last: Some(dice.below(3) as u32), ..Policy::nothing() };
+    // There may be no repository yet.
+    let Ok(plan) = home.custody.plan_forget(home.owner, &policy).await else { return };
+    home.custody.forget(home.owner, &plan, Arc::new(Silent)).await.expect("forget");
+    let options = PruneOptions { max_unused_percent: 0 };
+    let plan = home.custody.plan_prune(Some(home.owner), options, Arc::new(Silent)).await.expect("plan");
+    home.custody.prune(Some(home.owner), plan, Arc::new(Silent)).await.expect("prune");
+    let next = home.backup(BackupKind::Incremental).await;
+    assert!(next.reason.is_none_or(|reason| !reason.contains("packs")), "a prune of our own is no loss");
+}
+
 /// A clone of the home changes something and backs up to the same place.
 async fn clone_backs_up(home: &mut Home, dice: &mut Dice) {
     home.custody.close().await;
@@ -60,10 +73,9 @@ async fn clone_backs_up(home: &mut Home, dice: &mut Dice) {
     std::os::unix::fs::symlink(home.path().join("backups"), path.join("backups")).expect("the same place");
     let folder = tempfile::tempdir().expect("a folder");
     fs::rename(&path, folder.path().join("home")).expect("move");
-    let custody =
-        Custody::open(&folder.path().join("home"), &Default::default(), "clone", std::sync::Arc::new(keepsake_custody::SystemClock))
-            .await
-            .expect("open");
+    let custody = Custody::open(&folder.path().join("home"), &Default::default(), "clone", Arc::new(keepsake_custody::SystemClock))
+        .await
+        .expect("open");
     let mut clone = Home { custody, owner: home.owner, folder };
     clone.reopen().await;
     for _ in 0..=dice.below(3) {
@@ -86,12 +98,13 @@ async fn whatever_happens_to_a_home_the_next_backup_holds_it() {
         for _ in 0..dice.below(8) {
             change(&home, &mut dice).await;
         }
-        let accident = dice.below(6);
+        let accident = dice.below(7);
         match accident {
             0 => save(&mut home, &saved).await,
             1 => put_back(&mut home, &saved, dice.below(2) == 0).await,
             2 => clone_backs_up(&mut home, &mut dice).await,
             3 => cut_backup(&mut home, &mut dice).await,
+            4 => forget_and_prune(&home, &mut dice).await,
             _ => {}
         }
         for _ in 0..dice.below(3) {
@@ -112,7 +125,7 @@ async fn whatever_happens_to_a_home_the_next_backup_holds_it() {
             assert_eq!((plan.same, plan.new, plan.conflicting), (live, 0, 0), "{told}");
             let report = home
                 .custody
-                .verify(owner, &Source::Home, CheckOptions { read_data: Some(keepsake_custody::Share::All) }, std::sync::Arc::new(Silent))
+                .verify(owner, &Source::Home, CheckOptions { read_data: Some(keepsake_custody::Share::All) }, Arc::new(Silent))
                 .await
                 .expect("verify");
             assert!(report.damage.is_empty(), "{told}: {:?}", report.damage);

@@ -60,6 +60,22 @@ async fn every_verb_leaves_its_entry() {
     verb!("snapshot.ls: complete", c.snapshot_files(owner, &Source::Home, "latest", ""));
     verb!("snapshot.diff: complete", c.snapshot_diff(owner, &Source::Home, "latest", "latest"));
     verb!("verify: complete", c.verify(owner, &Source::Home, CheckOptions::default(), silent.clone()));
+    let policy = keepsake_custody::Policy::nothing();
+    verb!("snapshot.pin: complete", c.pin_snapshot(owner, "latest", "a promise"));
+    verb!("snapshot.pin: failed", c.pin_snapshot(owner, "ffffffff", ""));
+    verb!("snapshot.forget.plan: complete", c.plan_forget(owner, &policy));
+    let plan = c.plan_forget(owner, &policy).await.expect("plan");
+    verb!("snapshot.forget: complete", c.forget(owner, &plan, silent.clone()));
+    let stale = keepsake_custody::ForgetPlan { forget: plan.keep.clone(), ..plan };
+    verb!("snapshot.forget: denied", c.forget(owner, &stale, silent.clone()));
+    let pinned = c.pins(owner).await.expect("pins").into_keys().next().expect("one");
+    verb!("snapshot.unpin: complete", c.unpin_snapshot(owner, &pinned));
+    verb!("snapshot.unpin: failed", c.unpin_snapshot(owner, &pinned));
+    verb!("prune.plan: complete", c.plan_prune(Some(owner), Default::default(), silent.clone()));
+    let plan = c.plan_prune(Some(owner), Default::default(), silent.clone()).await.expect("plan");
+    verb!("prune: complete", c.prune(Some(owner), plan.clone(), silent.clone()));
+    let stale = keepsake_custody::PrunePlan { indexes: [keepsake_repository::Id::of(b"gone")].into(), ..plan };
+    verb!("prune: failed", c.prune(Some(owner), stale, silent.clone()));
     let out = home.folder.path().join("out");
     verb!("restore.folder: complete", c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), silent.clone()));
     verb!("restore.folder: denied", c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), silent.clone()));
@@ -73,7 +89,7 @@ async fn every_verb_leaves_its_entry() {
         "import: failed",
         c.import(owner, &home.folder.path().join("nowhere"), &ImportOptions::default(), ImportMode::Apply, silent.clone())
     );
-    assert_eq!(walk.len(), 40);
+    assert_eq!(walk.len(), 50);
     let text = format!("{:?}", c.audit_after("", 10_000).await.expect("audit"));
     assert!(!text.contains(c.reveal_password(Some(owner)).await.expect("password").as_str()), "no secret is in the log");
 }

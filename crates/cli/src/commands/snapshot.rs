@@ -6,7 +6,7 @@ use serde_json::{json, to_value};
 
 use crate::{
     args,
-    commands::Context,
+    commands::{Context, rotation},
     exit::{COMPLETE, DAMAGED},
     words,
 };
@@ -73,6 +73,17 @@ pub async fn run(context: &Context, args: &args::Snapshot) -> CustodyResult<u8> 
                 out.give(format!("{size:>11}  {}", entry.path.escape_debug()));
                 out.object(&to_value(&entry).unwrap_or_default());
             }
+        }
+        args::Snapshot::Forget(args) => code = rotation::forget(context, &custody, owner, args).await?,
+        args::Snapshot::Pin { snapshot, reason } => {
+            let id = custody.pin_snapshot(owner, snapshot, reason).await?;
+            out.say(format!("Snapshot {} stays, whatever the rotation says.", &id[..8]));
+            out.summary(COMPLETE, json!({ "snapshot": id }));
+        }
+        args::Snapshot::Unpin { snapshot } => {
+            let id = custody.unpin_snapshot(owner, snapshot).await?;
+            out.say(format!("Snapshot {} is left to the rotation again.", &id[..8]));
+            out.summary(COMPLETE, json!({ "snapshot": id }));
         }
         args::Snapshot::Diff { a, b, from } => {
             let changes = custody.snapshot_diff(owner, &context.source(from)?, a, b).await?;

@@ -149,6 +149,16 @@ CREATE TABLE catalogue (
     PRIMARY KEY (owner, destination, snapshot)
 );
 
+-- Snapshots that no rotation may forget.
+CREATE TABLE pins (
+    owner TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (owner, destination, snapshot)
+);
+
 CREATE TABLE leases (
     name TEXT COLLATE "C" PRIMARY KEY,
     token TEXT COLLATE "C" NOT NULL,

@@ -1,0 +1,76 @@
+//! Pins: snapshots that no rotation may forget; and the catalogue's rows of those that were forgotten.
+
+use keepsake_record::OwnerId;
+
+use crate::{AuditEntry, Vault, VaultResult, db::Arg};
+
+/// A snapshot that stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Where the snapshot is.
+    pub destination: String,
+    /// Its id.
+    pub snapshot: String,
+    /// Why it stays.
+    pub reason: String,
+    /// Since when, in microseconds.
+    pub at: i64,
+}
+
+impl Vault {
+    /// Pins a snapshot, or gives its pin another reason.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn pin(&self, owner: OwnerId, pin: &Pin, entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner.to_string();
+        let args = [Arg::Text(&owner), Arg::Text(&pin.destination), Arg::Text(&pin.snapshot), Arg::Text(&pin.reason), Arg::Int(pin.at)];
+        let sql = "INSERT INTO pins (owner, destination, snapshot, reason, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, destination, snapshot) DO UPDATE SET reason = excluded.reason, at = excluded.at";
+        tx.execute(sql, &args).await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
+    /// Takes a pin off; `false`: there was none.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn unpin(&self, owner: OwnerId, destination: &str, snapshot: &str, entry: &AuditEntry) -> VaultResult<bool> {
+        let mut tx = self.db.write().await?;
+        let owner = owner.to_string();
+        let args = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(snapshot)];
+        let gone = tx.execute("DELETE FROM pins WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await? > 0;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    /// An owner's pins.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn pins(&self, owner: OwnerId) -> VaultResult<Vec<Pin>> {
+        let mut tx = self.db.read().await?;
+        let sql = "SELECT destination, snapshot, reason, at FROM pins WHERE owner = $1 ORDER BY destination, snapshot";
+        let rows = tx.fetch(sql, &[Arg::Text(&owner.to_string())]).await?;
+        let read =
+            |mut row: crate::db::Row| Ok(Pin { destination: row.text(0)?, snapshot: row.text(1)?, reason: row.text(2)?, at: row.int(3)? });
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Strikes snapshots out of the catalogue, with the audit entry of what forgets them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn strike_snapshots(&self, owner: OwnerId, destination: &str, snapshots: &[String], entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner.to_string();
+        for snapshot in snapshots {
+            let args = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(snapshot)];
+            tx.execute("DELETE FROM catalogue WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await?;
+        }
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+}

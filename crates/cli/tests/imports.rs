@@ -98,10 +98,10 @@ fn photos_and_sounds_of_every_sort() {
 
 #[test]
 fn obsidian_vault() {
-    let Some(path) = data("obsidian-vault/vault") else { return };
+    let Some(path) = data("obsidian-vault") else { return };
     let home = Home::new();
     let report = twice(&home, &["import", text(&path)], 3, 103);
-    assert!(report["report"]["passed_over"].as_object().is_some_and(|p| p.len() == 2), "the other files are told of: {report}");
+    assert!(report["report"]["passed_over"].as_object().is_some_and(|p| p.len() == 3), "the other files are told of: {report}");
     let listed = home.json(&["memory", "list"]).ended(0).out;
     assert!(listed.contains("music/genres"), "front matter is read");
 }

@@ -8,7 +8,15 @@ use serde_json::{Map, Value};
 use super::{CollectionDraft, Draft, DraftFile, Input, Problem, ReadError, ReadOptions, Sink, front_matter, media_type::media_type};
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
-    let files = input.files()?;
+    let mut files = input.files()?;
+    // Whoever names the folder around a vault means the vault; what lies beside it is none of its notes.
+    if let Some(root) = vault_root(files.iter().map(|f| f.path.as_str())) {
+        let (inside, outside): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| f.path.starts_with(&root));
+        files = inside;
+        for file in &outside {
+            sink.passed_over(&file.path, "beside the vault, not in it");
+        }
+    }
     let is_note = |path: &str| [".md", ".markdown"].iter().any(|e| path.to_ascii_lowercase().ends_with(e));
     let hidden = |path: &str| path.split('/').any(|part| part.starts_with('.'));
     let mut others = Others::default();
@@ -34,6 +42,18 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         }
     }
     Ok(())
+}
+
+/// The folder, with a final `/`, of the only Obsidian vault below an input that is none itself.
+fn vault_root<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
+    const SETTINGS: &str = ".obsidian/";
+    let roots: BTreeSet<&str> =
+        paths.filter_map(|path| path.find(SETTINGS).map(|at| &path[..at]).filter(|root| root.is_empty() || root.ends_with('/'))).collect();
+    let mut roots = roots.into_iter();
+    match (roots.next(), roots.next()) {
+        (Some(root), None) if !root.is_empty() => Some(root.to_owned()),
+        _ => None,
+    }
 }
 
 /// The files that notes may name, by path and by bare name.

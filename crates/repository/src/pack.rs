@@ -118,13 +118,19 @@ impl PackBuilder {
 
 /// Reads the header of a whole pack.
 pub(crate) fn read_header(id: Id, pack: &[u8], key: &MasterKey) -> RepositoryResult<Vec<PackedBlob>> {
+    read_header_at_end(id, pack, pack.len() as u64, key)?
+        .ok_or_else(|| RepositoryError::damaged(format!("pack {}", id.short()), "its header has an impossible length"))
+}
+
+/// Reads the header out of the last bytes of a pack of a known length. `None`: it begins before them.
+pub(crate) fn read_header_at_end(id: Id, end: &[u8], pack_bytes: u64, key: &MasterKey) -> RepositoryResult<Option<Vec<PackedBlob>>> {
     let bad = |problem: &str| RepositoryError::damaged(format!("pack {}", id.short()), problem);
-    let (body, tail) = pack.split_last_chunk::<4>().ok_or_else(|| bad("it is too short"))?;
+    let (body, tail) = end.split_last_chunk::<4>().ok_or_else(|| bad("it is too short"))?;
     let length = u32::from_le_bytes(*tail) as usize;
-    if !(OVERHEAD_BYTES..=HEADER_MAX_BYTES).contains(&length) || length > body.len() {
+    if !(OVERHEAD_BYTES..=HEADER_MAX_BYTES).contains(&length) {
         return Err(bad("its header has an impossible length"));
     }
-    let (blobs_part, sealed) = body.split_at(body.len() - length);
+    let Some(sealed) = body.len().checked_sub(length).map(|start| &body[start..]) else { return Ok(None) };
     let header = open(key, sealed).ok_or_else(|| bad("its header does not open"))?;
     let mut blobs = Vec::new();
     let mut rest = header.as_slice();
@@ -145,5 +151,6 @@ pub(crate) fn read_header(id: Id, pack: &[u8], key: &MasterKey) -> RepositoryRes
         offset = offset.checked_add(length).ok_or_else(|| bad("its blobs are longer than 4 GiB"))?;
         rest = &after[entry.len()..];
     }
-    if offset as usize != blobs_part.len() { Err(bad("its header does not account for all its bytes")) } else { Ok(blobs) }
+    let accounted = u64::from(offset) + length as u64 + 4;
+    if accounted == pack_bytes { Ok(Some(blobs)) } else { Err(bad("its header does not account for all its bytes")) }
 }

@@ -4,5 +4,6 @@ mod cut_off;
 mod damage;
 mod folders;
 mod pruning;
+mod rewriting;
 mod support;
 mod virtual_trees;

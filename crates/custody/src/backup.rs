@@ -176,7 +176,7 @@ impl Custody {
         }
         let carry = match &parent {
             Some(parent) => Some(parent.tree),
-            None => known.iter().rev().find_map(|row| row.tree.parse().ok()),
+            None => known.iter().rev().filter(|row| !row.lineage.is_empty()).find_map(|row| row.tree.parse().ok()),
         };
         // What the parent lacks, and what the last backup owed, is written again whatever the journal says.
         let owed = parent.iter().flat_map(|p| p.row.skipped.iter().cloned()).chain(debts).collect();

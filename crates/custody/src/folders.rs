@@ -35,7 +35,7 @@ impl Custody {
     /// The folder is not there, the store fails, or somebody asks to stop.
     pub async fn backup_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
         let result = self.run_folder(owner, folder, monitor).await;
-        self.audited(Some(owner), "backup.folder", &folder.display().to_string(), result).await
+        self.audited_failure(Some(owner), "backup.folder", &folder.display().to_string(), result).await
     }
 
     async fn run_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
@@ -43,7 +43,7 @@ impl Custody {
         let trusted = self.trusted(self.make_copy(Some(owner)).await?, false).await?;
         let Trusted { copy: Copy { repository, .. }, .. } = self.distrust_missing(trusted).await?;
         let (now, hostname, actor) = (self.now().to_string(), self.engine.hostname(), self.actor.clone());
-        blocking(move || {
+        let (id, snapshot, report) = blocking(move || {
             let path = folder.to_string_lossy().into_owned();
             let last = repository.snapshots()?.0.into_iter().rev().find(|(_, s)| s.hostname == hostname && s.paths == [path.clone()]);
             let (parent, parent_tree) = last.map_or((None, None), |(id, s)| (Some(id), Some(s.tree)));
@@ -54,14 +54,17 @@ impl Custody {
             let request = BackupRequest { parent_tree: None, carry_tree: parent_tree, edits, replay: None, snapshot };
             let outcome = repository.backup(request, &*monitor)?;
             let Totals { files_read, bytes_read, bytes_stored, .. } = outcome.totals;
-            Ok(FolderReport {
+            let report = FolderReport {
                 snapshot: outcome.snapshot.to_string(),
                 files_read,
                 bytes_read,
                 bytes_stored,
                 skipped: skipped(&outcome.skipped),
-            })
+            };
+            Ok((outcome.snapshot, repository.snapshot(&outcome.snapshot)?, report))
         })
-        .await
+        .await?;
+        self.catalogue_other(owner, &id, &snapshot, "backup.folder").await?;
+        Ok(report)
     }
 }

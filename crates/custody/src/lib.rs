@@ -4,6 +4,7 @@
 //! backup, verify, restore, export, and the small ones on memories and collections. Each ends in an audit entry, also
 //! when it only reads or fails; long ones tell a [`Monitor`]. Nothing here prints or knows HTTP.
 
+mod adoption;
 mod ambient;
 mod audit;
 mod backup;

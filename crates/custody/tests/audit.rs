@@ -71,6 +71,8 @@ async fn every_verb_leaves_its_entry() {
     let pinned = c.pins(owner).await.expect("pins").into_keys().next().expect("one");
     verb!("snapshot.unpin: complete", c.unpin_snapshot(owner, &pinned));
     verb!("snapshot.unpin: failed", c.unpin_snapshot(owner, &pinned));
+    verb!("snapshot.adopt: complete", c.adopt_snapshot(owner, "latest"));
+    verb!("snapshot.adopt: failed", c.adopt_snapshot(owner, "ffffffff"));
     verb!("prune.plan: complete", c.plan_prune(Some(owner), Default::default(), silent.clone()));
     let plan = c.plan_prune(Some(owner), Default::default(), silent.clone()).await.expect("plan");
     verb!("prune: complete", c.prune(Some(owner), plan.clone(), silent.clone()));
@@ -89,7 +91,7 @@ async fn every_verb_leaves_its_entry() {
         "import: failed",
         c.import(owner, &home.folder.path().join("nowhere"), &ImportOptions::default(), ImportMode::Apply, silent.clone())
     );
-    assert_eq!(walk.len(), 50);
+    assert_eq!(walk.len(), 52);
     let text = format!("{:?}", c.audit_after("", 10_000).await.expect("audit"));
     assert!(!text.contains(c.reveal_password(Some(owner)).await.expect("password").as_str()), "no secret is in the log");
 }

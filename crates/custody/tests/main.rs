@@ -9,4 +9,5 @@ mod histories;
 mod lost_media;
 mod moving;
 mod parents;
+mod recorded;
 mod support;

@@ -4,7 +4,7 @@ use keepsake_record::OwnerId;
 
 use crate::{
     AuditEntry, Vault, VaultResult,
-    db::{Arg, Row},
+    db::{Arg, Row, Tx},
 };
 
 /// A place for repositories.
@@ -79,6 +79,27 @@ fn repository_row(mut row: Row) -> VaultResult<RepositoryRow> {
     })
 }
 
+async fn catalogue_snapshot(tx: &mut Tx, owner: &str, row: &CatalogueRow) -> VaultResult<()> {
+    let skipped = row.skipped.join("\n");
+    let args = [
+        Arg::Text(owner),
+        Arg::Text(&row.destination),
+        Arg::Text(&row.snapshot),
+        Arg::Text(&row.tree),
+        Arg::Text(&row.data_tree),
+        Arg::Text(&row.kind),
+        Arg::OptText(row.parent.as_deref()),
+        Arg::Text(&row.lineage),
+        Arg::Int(row.seq as i64),
+        Arg::Text(&row.mark),
+        Arg::Int(row.layout.into()),
+        Arg::Int(row.at),
+        Arg::Text(&skipped),
+    ];
+    let sql = "INSERT INTO catalogue (owner, destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+    tx.execute(sql, &args).await.map(drop)
+}
+
 impl Vault {
     /// Adds a destination.
     ///
@@ -142,28 +163,22 @@ impl Vault {
     pub async fn record_snapshot(&self, owner: Option<OwnerId>, row: &CatalogueRow, debts: &[Debt], entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(owner);
-        let skipped = row.skipped.join("\n");
-        let args = [
-            Arg::Text(&owner),
-            Arg::Text(&row.destination),
-            Arg::Text(&row.snapshot),
-            Arg::Text(&row.tree),
-            Arg::Text(&row.data_tree),
-            Arg::Text(&row.kind),
-            Arg::OptText(row.parent.as_deref()),
-            Arg::Text(&row.lineage),
-            Arg::Int(row.seq as i64),
-            Arg::Text(&row.mark),
-            Arg::Int(row.layout.into()),
-            Arg::Int(row.at),
-            Arg::Text(&skipped),
-        ];
-        let sql = "INSERT INTO catalogue (owner, destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
-        tx.execute(sql, &args).await?;
+        catalogue_snapshot(&mut tx, &owner, row).await?;
         tx.execute("DELETE FROM debts WHERE owner = $1", &[Arg::Text(&owner)]).await?;
         let debts: Vec<Arg<'_>> =
             debts.iter().flat_map(|d| [Arg::Text(&owner), Arg::Text(&d.path), Arg::Text(&d.reason), Arg::Int(d.since)]).collect();
         tx.insert_many("debts (owner, path, reason, since)", 4, &debts, " ON CONFLICT DO NOTHING").await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
+    /// Takes a snapshot into the catalogue that is not one of the vault: of a folder, or somebody else's.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn adopt_snapshot(&self, owner: OwnerId, row: &CatalogueRow, entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        catalogue_snapshot(&mut tx, &owner.to_string(), row).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }

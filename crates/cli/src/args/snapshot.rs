@@ -44,6 +44,11 @@ pub enum Snapshot {
     },
     /// Let go of old snapshots by the rotation in the settings, or by the rules given here
     Forget(Forget),
+    /// Take a snapshot that another program made in this repository for one of yours
+    Adopt {
+        /// Its id or the beginning of it
+        snapshot: String,
+    },
     /// Keep a snapshot whatever the rotation says
     Pin {
         /// Its id or the beginning of it, or `latest`

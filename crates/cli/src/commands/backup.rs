@@ -94,8 +94,15 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
     for damage in &report.damage {
         out.warn(damage);
     }
+    if let Some(time) = &report.rolled_back_to {
+        out.warn(format!("the repository was put back to what it was at {time}: everything since is gone from it"));
+    }
     for snapshot in &report.missing_snapshots {
         out.warn(format!("snapshot {} was made here and is gone from the repository", &snapshot[..8]));
+    }
+    for snapshot in &report.foreign_snapshots {
+        let advice = "if you know it, `keepsake snapshot adopt` takes it for one of yours";
+        out.warn(format!("snapshot {} was not made by this home: {advice}", &snapshot[..8]));
     }
     for (path, snapshots) in &report.affected {
         let ids = snapshots.iter().take(4).map(|id| &id[..8]).collect::<Vec<_>>().join(", ");
@@ -112,7 +119,9 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
             "Everything is there. `keepsake verify --read-data` reads every byte, too."
         });
     } else {
-        out.say("What the vault still has, the next `keepsake backup` adds again.");
+        if !report.damage.is_empty() || !report.missing_snapshots.is_empty() {
+            out.say("What the vault still has, the next `keepsake backup` adds again.");
+        }
     }
     out.summary(code, json!(report));
     Ok(code)

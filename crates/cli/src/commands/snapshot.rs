@@ -75,6 +75,11 @@ pub async fn run(context: &Context, args: &args::Snapshot) -> CustodyResult<u8> 
             }
         }
         args::Snapshot::Forget(args) => code = rotation::forget(context, &custody, owner, args).await?,
+        args::Snapshot::Adopt { snapshot } => {
+            let id = custody.adopt_snapshot(owner, snapshot).await?;
+            out.say(format!("Snapshot {} is one of yours now.", &id[..8]));
+            out.summary(COMPLETE, json!({ "snapshot": id }));
+        }
         args::Snapshot::Pin { snapshot, reason } => {
             let id = custody.pin_snapshot(owner, snapshot, reason).await?;
             out.say(format!("Snapshot {} stays, whatever the rotation says.", &id[..8]));

@@ -1,0 +1,71 @@
+//! A destination is compared with what was recorded of it.
+
+use std::{fs, sync::Arc};
+
+use keepsake_custody::{BackupKind, CheckOptions, MemoryDraft, Silent, Source, VerifyReport};
+
+use crate::support::{Home, copy_folder, home};
+
+async fn add(home: &Home, text: &str) -> String {
+    let draft = MemoryDraft { text: text.into(), ..MemoryDraft::default() };
+    home.custody.add_memory(home.owner, &draft).await.expect("add");
+    home.backup(BackupKind::Incremental).await.snapshot.expect("a snapshot")
+}
+
+async fn verify(home: &Home) -> VerifyReport {
+    home.custody.verify(home.owner, &Source::Home, CheckOptions::default(), Arc::new(Silent)).await.expect("verify")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_was_put_back_to_yesterday_is_named() {
+    let home = home().await;
+    add(&home, "yesterday").await;
+    let (backups, yesterday) = (home.path().join("backups"), home.folder.path().join("yesterday"));
+    copy_folder(&backups, &yesterday);
+    let since = [add(&home, "today").await, add(&home, "tonight").await];
+    assert!(verify(&home).await.is_sound());
+    fs::remove_dir_all(&backups).expect("remove");
+    copy_folder(&yesterday, &backups);
+    let report = verify(&home).await;
+    assert_eq!(report.missing_snapshots, since);
+    assert!(report.rolled_back_to.is_some() && !report.is_sound());
+    // The next backup notices too, and holds everything again.
+    let again = home.backup(BackupKind::Incremental).await;
+    assert_eq!((again.kind, again.memories), (BackupKind::Full, 3), "{:?}", again.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_removed_and_one_that_was_added_are_named() {
+    let home = home().await;
+    let first = add(&home, "one").await;
+    add(&home, "two").await;
+    let root = home.path().join(format!("backups/owners/{}/g1/snapshots", home.owner));
+    let (kept, away) = (root.join(&first), home.folder.path().join("away"));
+    fs::rename(&kept, &away).expect("somebody removes it");
+    let report = verify(&home).await;
+    assert_eq!((report.missing_snapshots.as_slice(), report.rolled_back_to.as_ref()), ([first.clone()].as_slice(), None));
+    fs::rename(&away, &kept).expect("and puts it back");
+    assert!(verify(&home).await.is_sound());
+
+    let folder = home.folder.path().join("folder");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("file"), "text").expect("a file");
+    home.custody.backup_folder(home.owner, &folder, Arc::new(Silent)).await.expect("backup");
+    assert!(verify(&home).await.is_sound(), "what this home made is recorded, whatever it is of");
+    // The catalogue of a copy of the database from before does not know it: neither does it know any other's.
+    let strange = home.custody.snapshots(home.owner, &Source::Home).await.expect("list").0.pop().expect("one").id;
+    let nothing = keepsake_vault::AuditEntry {
+        owner: Some(home.owner),
+        actor: "test".into(),
+        verb: "test",
+        subject: String::new(),
+        outcome: keepsake_vault::Outcome::Complete,
+        detail: serde_json::json!({}),
+    };
+    let destination = home.custody.vault().destinations().await.expect("one").remove(0).name;
+    home.custody.vault().strike_snapshots(home.owner, &destination, std::slice::from_ref(&strange), &nothing).await.expect("strike");
+    let report = verify(&home).await;
+    assert_eq!(report.foreign_snapshots, std::slice::from_ref(&strange));
+    home.custody.adopt_snapshot(home.owner, &strange).await.expect("adopt");
+    assert!(verify(&home).await.is_sound());
+}

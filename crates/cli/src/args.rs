@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     memory::{Collection, Memory},
-    snapshot::{Forget, From, Prune, Snapshot, Verify},
+    snapshot::{Forget, From, Prune, Repair, Snapshot, Verify},
 };
 
 /// Keeps people's memories safe for life.
@@ -78,6 +78,8 @@ pub enum Command {
     Snapshot(Snapshot),
     /// Check that backups can be trusted
     Verify(Verify),
+    /// Save what can be read of damaged packs, so that the next backup can heal the rest
+    Repair(Repair),
     /// Give back the space of what no snapshot needs any more
     Prune(Prune),
     /// Bring back a snapshot, to a folder or into the vault
@@ -241,6 +243,37 @@ pub enum Repository {
 pub enum Key {
     /// Show the repository's password, for use with stock restic; audited
     Reveal {
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
+    /// The passwords that open the repository: whose, and since when
+    List {
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
+    /// Make a password of your own open the repository, too (asked for, or in --password-file)
+    Add {
+        /// Whose it is
+        name: String,
+        /// The file with the password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
+    /// Make a password useless
+    Remove {
+        /// The key's id or the beginning of it
+        key: String,
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
+    /// Replace the home's own password; the old one opens nothing any more
+    Rewrap {
         /// The instance's own repository instead of the owner's
         #[arg(long)]
         system: bool,

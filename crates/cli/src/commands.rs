@@ -110,6 +110,7 @@ async fn dispatch(context: &Context, command: Command) -> CustodyResult<u8> {
         Command::Backup(args) => backup::run(context, &args).await,
         Command::Snapshot(args) => snapshot::run(context, &args).await,
         Command::Verify(args) => backup::verify(context, &args).await,
+        Command::Repair(args) => backup::repair(context, &args).await,
         Command::Prune(args) => rotation::prune(context, &args).await,
         Command::Restore(args) => restore::run(context, &args).await,
         Command::Repository(args) => keys::repository(context, &args).await,

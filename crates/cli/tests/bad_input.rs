@@ -151,3 +151,28 @@ fn two_at_once() {
     assert!(codes.iter().all(|c| matches!(c, Some(0 | 11))) && codes.contains(&Some(0)), "{codes:?}");
     assert_eq!(home.count(), 3000, "nothing is there twice");
 }
+
+/// A damaged pack: verify says so, repair saves what can be read, the next backup adds the rest again, and all is well.
+#[test]
+fn a_damaged_repository_is_repaired_and_healed() {
+    let home = Home::new();
+    for number in 0..4 {
+        let day = format!("2024-03-0{}", number + 1);
+        home.run(&["memory", "add", "--text", &format!("memory {number}"), "--date", &day]).ended(0);
+    }
+    home.run(&["backup"]).ended(0);
+    assert!(home.run(&["repair"]).ended(0).out.contains("nothing is damaged"));
+    let packs = files(&home.path().join("backups/owners")).into_iter().filter(|file| text(file).contains("/data/"));
+    let pack = packs.max_by_key(|file| std::fs::metadata(file).expect("metadata").len()).expect("a pack");
+    let mut bytes = std::fs::read(&pack).expect("read");
+    bytes[50] ^= 1;
+    std::fs::write(&pack, bytes).expect("write");
+    home.run(&["verify", "--read-data"]).ended(5);
+    home.json(&["repair", "--dry-run"]).ended(5);
+    assert!(home.run(&["repair"]).ended(4).err.contains("--yes"));
+    let report = home.json(&["repair", "--yes"]).ended(3).json();
+    assert_eq!((&report["report"]["packs_salvaged"], &report["report"]["blobs_lost"]), (&1.into(), &1.into()), "{report}");
+    assert!(home.run(&["backup"]).ended(0).out.contains("full, because"), "it notices that packs are gone");
+    home.run(&["verify", "--read-data"]).ended(0);
+    assert!(home.run(&["repair"]).ended(0).out.contains("nothing is damaged"));
+}

@@ -93,6 +93,47 @@ fn old_snapshots_leave_and_their_space_comes_back() {
     home.run(&["prune", "--system"]).ended(0);
 }
 
+/// Somebody's own password opens the repository until it is removed; a new one of the home's makes the old one useless, and the
+/// recovery kit goes on opening it.
+#[test]
+fn passwords_come_and_go() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "kept"]).ended(0);
+    home.run(&["backup"]).ended(0);
+    let place = home.json(&["repository", "show"]).ended(0).json()["restic_location"].as_str().expect("a place").to_owned();
+    let (mine, theirs) = (home.file("mine"), home.file("theirs"));
+    let opens = |password: &std::path::Path| home.run(&["snapshot", "list", "--from", &place, "--password-file", text(password)]).code;
+    std::fs::write(&theirs, "a password of theirs\n").expect("write");
+    let added =
+        home.json(&["key", "add", "them", "--password-file", text(&theirs)]).ended(0).json()["key"].as_str().expect("an id").to_owned();
+    assert_eq!(opens(&theirs), 0);
+    assert_eq!(home.json(&["key", "list"]).ended(0).out.lines().count(), 2);
+    home.run(&["key", "remove", &added[..8]]).ended(0);
+    assert_eq!(opens(&theirs), 12);
+
+    std::fs::write(&mine, home.run(&["key", "reveal", "--yes"]).ended(0).out).expect("write");
+    let own = home.json(&["key", "list"]).ended(0).json()["id"].as_str().expect("an id").to_owned();
+    assert!(home.run(&["key", "remove", &own]).ended(4).err.contains("key rewrap"));
+    let report = home.json(&["key", "rewrap"]).ended(0).json();
+    assert_eq!(report["removed"], serde_json::json!([own]));
+    assert_eq!(opens(&mine), 12, "the old password opens nothing");
+    home.run(&["verify", "--read-data"]).ended(0);
+    home.run(&["memory", "add", "--text", "more"]).ended(0);
+    assert!(home.run(&["backup"]).ended(0).out.contains("(incremental)"));
+    let page = std::fs::read_to_string(home.path().join("recovery-kit.html")).expect("the page");
+    let kit = home.file("kit");
+    std::fs::write(&kit, kit_words(&page).join(" ")).expect("write");
+    let opened = crate::support::command(&home.path())
+        .env("KEEPSAKE_KIT_FILE", &kit)
+        .args(["key", "kit", "--quiet", "--open", &place])
+        .output()
+        .expect("runs");
+    std::fs::write(&mine, opened.stdout).expect("write");
+    assert_eq!(opens(&mine), 0, "the kit knows the new one");
+    home.run(&["key", "rewrap", "--system"]).ended(0);
+    assert_eq!(home.run(&["key", "remove", "ffff"]).ended(2).code, 2);
+}
+
 /// On a new machine a repository and its password are enough to get everything out.
 #[test]
 fn restoring_needs_no_home() {
@@ -143,13 +184,18 @@ fn exports_come_back_from_every_container() {
     assert!(said.contains("it was changed after the export"), "{said}");
 }
 
+/// The words on a recovery kit's page.
+fn kit_words(page: &str) -> Vec<&str> {
+    page.split("<li value=").skip(1).filter_map(|li| li.split_once('>')?.1.split('<').next()).collect()
+}
+
 #[test]
 fn the_kit_opens_what_the_home_sealed() {
     let home = Home::new();
     home.run(&["memory", "add", "--text", "x"]).ended(0);
     home.run(&["backup"]).ended(0);
     let page = std::fs::read_to_string(home.path().join("recovery-kit.html")).expect("the page");
-    let words: Vec<&str> = page.split("<li value=").skip(1).filter_map(|li| li.split_once('>')?.1.split('<').next()).collect();
+    let words = kit_words(&page);
     assert_eq!(words.len(), 24);
     let kit = home.file("kit");
     std::fs::write(&kit, words.join(" ")).expect("write");

@@ -108,7 +108,7 @@ impl Custody {
 
     async fn create_copy(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
         let destination = self.default_destination().await?;
-        let place = owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"));
+        let place = place_of(owner);
         let store = self.destination_store(&destination)?;
         let password = Password::random(&*self.engine);
         let (engine, secret) = (self.engine.clone(), password.clone());
@@ -151,10 +151,17 @@ impl Custody {
             password: password.reveal().to_owned(),
         };
         let plain = Zeroizing::new(serde_json::to_vec(&file).map_err(|e| CustodyError::Damaged(e.to_string()))?);
-        let sealed = seal_to(&recipient, &plain)?;
+        let sealed = Bytes::from(seal_to(&recipient, &plain)?);
         let name = ObjectName::new(format!("{place}/recovery-{}.age", row.generation))?;
-        tokio::task::block_in_place(|| store.put(&name, Bytes::from(sealed), PutMode::Replace))?;
-        Ok(())
+        let back = tokio::task::block_in_place(|| store.put(&name, sealed.clone(), PutMode::Replace).and_then(|()| store.get(&name)))?;
+        if back == sealed { Ok(()) } else { Err(CustodyError::Damaged(format!("{name} does not read back as it was written"))) }
+    }
+
+    /// Writes the recovery file of a repository anew, after its password changed.
+    pub(crate) async fn renew_recovery_file(&self, owner: Option<OwnerId>, row: &RepositoryRow, password: &Password) -> CustodyResult<()> {
+        let destination = self.default_destination().await?;
+        let store = self.destination_store(&destination)?;
+        self.write_recovery_file(&*store, &place_of(owner), row, password).await
     }
 
     fn password(&self, row: &RepositoryRow) -> CustodyResult<Password> {
@@ -222,6 +229,11 @@ impl Custody {
         let folder = file.parent().unwrap_or(path).join(format!("g{}", content.generation));
         Ok((folder, Zeroizing::new(content.password)))
     }
+}
+
+/// The folder of a repository's generations at a destination.
+fn place_of(owner: Option<OwnerId>) -> String {
+    owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"))
 }
 
 /// The first generation whose place is free. A run that ended between making a repository and recording its password left

@@ -74,11 +74,11 @@ impl CustodyError {
     /// What a door does about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Repository(RepositoryError::NoSnapshot { .. })
+            Self::Repository(RepositoryError::NoSnapshot { .. } | RepositoryError::NoKey { .. })
             | Self::Usage(_)
             | Self::Invalid(_)
             | Self::Vault(VaultError::Invalid(_)) => ErrorKind::Usage,
-            Self::Refused(_) => ErrorKind::Refused,
+            Self::Refused(_) | Self::Repository(RepositoryError::LastKey { .. }) => ErrorKind::Refused,
             Self::WrongKey(_) | Self::Repository(RepositoryError::WrongPassword { .. }) => ErrorKind::WrongKey,
             Self::Damaged(_) | Self::Repository(RepositoryError::Damaged { .. }) | Self::Vault(VaultError::Damaged(_)) => {
                 ErrorKind::Damaged

@@ -25,9 +25,11 @@ mod kit;
 mod lineages;
 mod memories;
 mod parents;
+mod passwords;
 mod pruning;
 mod recover;
 mod render;
+mod repairing;
 mod rotation;
 mod sample;
 mod snapshots;
@@ -52,7 +54,9 @@ pub use import::{ImportMode, ImportOptions, ImportReport};
 pub use keys::{FileKeyProvider, KeyProvider};
 pub use kit::RecoveryKit;
 pub use memories::{MemoryDraft, MemoryEdit, SearchPage};
+pub use passwords::{KeyRow, RewrapReport};
 pub use recover::{RestoreChoice, RestoreMode, RestorePlan, VaultRestoreReport};
+pub use repairing::RepairPlan;
 pub use rotation::{ForgetPlan, Planned};
 pub use sample::{SampleSpec, drawn_photo, sample_memories};
 pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
@@ -60,6 +64,7 @@ pub use verify::VerifyReport;
 
 pub use keepsake_formats::import::{FieldMap, Format};
 pub use keepsake_repository::{
-    CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RestoreOptions, RestoreOutcome, Share, Silent,
+    CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RepairReport, RestoreOptions, RestoreOutcome, Share,
+    Silent,
 };
 pub use keepsake_vault::{AuditRow, DestinationRow, ListFilter, Page, SearchState};

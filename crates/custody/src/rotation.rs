@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepsake_record::{OwnerId, bundle::History};
-use keepsake_repository::{Candidate, Id, Monitor, Policy, Repository, RepositoryError, Snapshot, decide};
+use keepsake_repository::{Candidate, Id, Monitor, Policy, Repository, Snapshot, decide};
 use keepsake_vault::{Outcome, Pin};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -137,7 +137,7 @@ impl Custody {
             let pins = self.vault.pins(owner).await?;
             let mut hits = pins.into_iter().filter(|pin| name.len() >= 4 && pin.snapshot.starts_with(name));
             let (Some(pin), None) = (hits.next(), hits.next()) else {
-                return Err(RepositoryError::NoSnapshot { name: format!("{name}` or is not pinned; see `snapshot list") }.into());
+                return Err(CustodyError::Usage(format!("no pinned snapshot is called `{name}`: `keepsake snapshot list` marks them")));
             };
             self.vault.unpin(owner, &pin.destination, &pin.snapshot, &self.done(owner, "snapshot.unpin", &pin.snapshot)).await?;
             Ok(pin.snapshot)

@@ -73,6 +73,16 @@ async fn every_verb_leaves_its_entry() {
     verb!("snapshot.unpin: failed", c.unpin_snapshot(owner, &pinned));
     verb!("snapshot.adopt: complete", c.adopt_snapshot(owner, "latest"));
     verb!("snapshot.adopt: failed", c.adopt_snapshot(owner, "ffffffff"));
+    verb!("key.list: complete", c.repository_keys(Some(owner)));
+    verb!("key.add: complete", c.add_key(Some(owner), "bob", keepsake_custody::Password::new("bob's".into())));
+    verb!("key.add: failed", c.add_key(Some(owner), "bob", keepsake_custody::Password::new(String::new())));
+    let keys = c.repository_keys(Some(owner)).await.expect("keys");
+    let bobs = keys.iter().find(|key| !key.own).expect("bob's").id.clone();
+    verb!("key.remove: complete", c.remove_key(Some(owner), &bobs));
+    verb!("key.remove: failed", c.remove_key(Some(owner), &bobs));
+    verb!("key.rewrap: complete", c.rewrap(Some(owner)));
+    verb!("repair.plan: complete", c.plan_repair(Some(owner), silent.clone()));
+    verb!("repair: complete", c.repair(Some(owner), &Default::default(), silent.clone()));
     verb!("prune.plan: complete", c.plan_prune(Some(owner), Default::default(), silent.clone()));
     let plan = c.plan_prune(Some(owner), Default::default(), silent.clone()).await.expect("plan");
     verb!("prune: complete", c.prune(Some(owner), plan.clone(), silent.clone()));
@@ -91,7 +101,7 @@ async fn every_verb_leaves_its_entry() {
         "import: failed",
         c.import(owner, &home.folder.path().join("nowhere"), &ImportOptions::default(), ImportMode::Apply, silent.clone())
     );
-    assert_eq!(walk.len(), 52);
+    assert_eq!(walk.len(), 60);
     let text = format!("{:?}", c.audit_after("", 10_000).await.expect("audit"));
     assert!(!text.contains(c.reveal_password(Some(owner)).await.expect("password").as_str()), "no secret is in the log");
 }

@@ -54,6 +54,18 @@ pub enum RepositoryError {
         /// What was asked for.
         name: String,
     },
+    /// No key file answers to this name.
+    #[error("no key is called `{name}`: `keepsake key list` shows them")]
+    NoKey {
+        /// What was asked for.
+        name: String,
+    },
+    /// Without this key nobody could open the repository.
+    #[error("this is the last key of the repository at {place}, and stays: add another one first")]
+    LastKey {
+        /// Where.
+        place: String,
+    },
     /// A version or feature that this program does not know.
     #[error("the repository uses {what}, which this version of Keepsake cannot read")]
     Unsupported {

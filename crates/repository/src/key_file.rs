@@ -86,8 +86,26 @@ fn user_key(password: &Password, salt: &[u8], cost: KdfCost) -> Option<MasterKey
     Some(MasterKey::from_bytes(&out))
 }
 
+/// Who a key file that this program makes for itself belongs to.
+pub const OWN_NAME: &str = "keepsake";
+
+/// What a key file says of itself without a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// Whose it is: [`OWN_NAME`] for this program's own.
+    pub name: String,
+}
+
+/// Reads what a key file says of itself.
+pub(crate) fn info(bytes: &[u8]) -> Option<KeyInfo> {
+    let file: KeyFile = serde_json::from_slice(bytes).ok()?;
+    Some(KeyInfo { created: file.created, name: file.username })
+}
+
 /// Makes the bytes of a key file that opens with the password.
-pub(crate) fn write(key: &MasterKey, password: &Password, cost: KdfCost, ambient: &dyn Ambient) -> Vec<u8> {
+pub(crate) fn write(key: &MasterKey, password: &Password, cost: KdfCost, name: &str, ambient: &dyn Ambient) -> Vec<u8> {
     let mut salt = [0; 64];
     ambient.fill(&mut salt);
     let user = user_key(password, &salt, cost).expect("our own costs are valid");
@@ -98,7 +116,7 @@ pub(crate) fn write(key: &MasterKey, password: &Password, cost: KdfCost, ambient
     seal(&user, fresh_iv(ambient), &plain, &mut data);
     let file = KeyFile {
         created: ambient.now().to_string(),
-        username: "keepsake".into(),
+        username: name.into(),
         hostname: "keepsake".into(),
         kdf: "scrypt".into(),
         n: 1 << cost.log_n,

@@ -71,7 +71,7 @@ impl Repository {
             return Err(RepositoryError::AlreadyThere { place });
         }
         let key = MasterKey::random(&*ambient);
-        let file = key_file::write(&key, password, cost, &*ambient);
+        let file = key_file::write(&key, password, cost, key_file::OWN_NAME, &*ambient);
         store.put(&object("keys", &Id::of(&file)), file.into(), PutMode::Create)?;
         let config = Config::random(&*ambient);
         let mut sealed = Vec::new();

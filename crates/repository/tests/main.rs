@@ -4,6 +4,7 @@ mod cut_off;
 mod damage;
 mod folders;
 mod pruning;
+mod repairing;
 mod rewriting;
 mod support;
 mod virtual_trees;

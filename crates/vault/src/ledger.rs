@@ -145,6 +145,19 @@ impl Vault {
         tx.commit().await
     }
 
+    /// Takes note of a repository's new password.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn set_repository_password(&self, row: &RepositoryRow, entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(row.owner);
+        let args = [Arg::Text(&owner), Arg::Text(&row.destination), Arg::Blob(&row.password)];
+        tx.execute("UPDATE repositories SET password = $3 WHERE owner = $1 AND destination = $2", &args).await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
     /// The repositories of an owner, or the system repository.
     ///
     /// # Errors

@@ -85,6 +85,8 @@ impl Bench {
             let (mut line, mut peak) = (format!("{:<12}", peer.name), 0);
             let mut bytes = 0;
             for (at_step, (step, _)) in STEPS.into_iter().enumerate() {
+                // What others left to write must not be waited for by whoever comes next.
+                measure(&mut Command::new("sync"))?;
                 let took = (peer.run)(self, &at, step)?;
                 peak = peak.max(took.peak_mib);
                 if base.len() < STEPS.len() {

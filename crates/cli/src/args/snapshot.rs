@@ -118,6 +118,16 @@ pub struct Forget {
 }
 
 #[derive(ClapArgs)]
+pub struct Repair {
+    /// The instance's own repository instead of the owner's
+    #[arg(long)]
+    pub system: bool,
+    /// Only tell what is damaged
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(ClapArgs)]
 pub struct Prune {
     /// How much of what nobody needs may stay beside what is needed, in percent; 0: nothing
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = clap::value_parser!(u32).range(0..=100))]

@@ -1,12 +1,15 @@
 //! `repository` and `key`.
 
-use std::io::{IsTerminal, Read};
+use std::{
+    io::{IsTerminal, Read},
+    path::Path,
+};
 
-use keepsake_custody::{Custody, CustodyError, CustodyResult, RecoveryKit};
+use keepsake_custody::{Custody, CustodyError, CustodyResult, Password, RecoveryKit};
 use keepsake_record::OwnerId;
 use serde_json::{json, to_value};
 
-use crate::{args, commands::Context, exit::COMPLETE, output};
+use crate::{args, commands::Context, exit::COMPLETE, output, words};
 
 async fn whose(context: &Context, custody: &Custody, system: bool) -> CustodyResult<Option<OwnerId>> {
     if system { Ok(None) } else { Ok(Some(context.owner(custody).await?.id)) }
@@ -31,6 +34,26 @@ pub async fn repository(context: &Context, args: &args::Repository) -> CustodyRe
 pub async fn run(context: &Context, args: &args::Key) -> CustodyResult<u8> {
     match args {
         args::Key::Reveal { system } => reveal(context, *system).await,
+        args::Key::List { system } => list(context, *system).await,
+        args::Key::Add { name, password_file, system } => add(context, name, password_file.as_deref(), *system).await,
+        args::Key::Remove { key, system } => {
+            let custody = context.open().await?;
+            let id = custody.remove_key(whose(context, &custody, *system).await?, key).await?;
+            custody.close().await;
+            context.output.say(format!("Key {} opens nothing any more.", &id[..8]));
+            context.output.summary(COMPLETE, json!({ "key": id }));
+            Ok(COMPLETE)
+        }
+        args::Key::Rewrap { system } => {
+            let custody = context.open().await?;
+            let report = custody.rewrap(whose(context, &custody, *system).await?).await?;
+            custody.close().await;
+            context
+                .output
+                .say("The repository has a new password. The home and the recovery kit open it as before; the old password does not.");
+            context.output.summary(COMPLETE, json!(report));
+            Ok(COMPLETE)
+        }
         args::Key::Kit { open: Some(place) } => open_kit(context, place),
         args::Key::Kit { open: None } => about_kit(context).await,
     }
@@ -46,6 +69,45 @@ async fn reveal(context: &Context, system: bool) -> CustodyResult<u8> {
     custody.close().await;
     context.output.give(password.as_str());
     context.output.object(&json!({ "password": password.as_str() }));
+    Ok(COMPLETE)
+}
+
+async fn list(context: &Context, system: bool) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let keys = custody.repository_keys(whose(context, &custody, system).await?).await?;
+    custody.close().await;
+    for key in &keys {
+        let created = key.created.as_deref().map_or("unreadable", |c| c.get(..19).unwrap_or(c)).replace('T', " ");
+        let whose = if key.own { "this program's own" } else { key.name.as_deref().unwrap_or("nobody knows whose") };
+        context.output.give(format!("{}  {created:<19}  {}", &key.id[..8], words::line(whose, 48)));
+        context.output.object(&to_value(key).unwrap_or_default());
+    }
+    Ok(COMPLETE)
+}
+
+async fn add(context: &Context, name: &str, file: Option<&Path>, system: bool) -> CustodyResult<u8> {
+    let failed = |path: String| move |source| CustodyError::Io { path, source };
+    let mut text = String::new();
+    match file {
+        Some(file) => text = std::fs::read_to_string(file).map_err(failed(file.display().to_string()))?,
+        None => {
+            if std::io::stdin().is_terminal() {
+                context.output.say("Type the new password, then Enter (it is shown while you type; a file is better):");
+            }
+            std::io::stdin().read_line(&mut text).map_err(failed("standard input".into()))?;
+        }
+    }
+    let password = Password::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    let custody = context.open().await?;
+    let id = custody.add_key(whose(context, &custody, system).await?, name, password).await?;
+    custody.close().await;
+    context.output.say(format!(
+        "Key {} ({}) opens the repository, too. `keepsake key remove {}` takes that back.",
+        &id[..8],
+        words::line(name, 30),
+        &id[..8]
+    ));
+    context.output.summary(COMPLETE, json!({ "key": id }));
     Ok(COMPLETE)
 }
 
@@ -65,7 +127,7 @@ async fn about_kit(context: &Context) -> CustodyResult<u8> {
     Ok(COMPLETE)
 }
 
-fn open_kit(context: &Context, place: &std::path::Path) -> CustodyResult<u8> {
+fn open_kit(context: &Context, place: &Path) -> CustodyResult<u8> {
     let failed = |path: &str| {
         let path = path.to_owned();
         move |source| CustodyError::Io { path, source }

@@ -50,7 +50,17 @@ pub async fn run(context: &Context, args: &args::Snapshot) -> CustodyResult<u8> 
     let out = &context.output;
     let mut code = COMPLETE;
     match args {
-        args::Snapshot::List { from } => code = list(context, custody.snapshots(owner, &context.source(from)?).await?),
+        args::Snapshot::List { from } => {
+            let source = context.source(from)?;
+            code = list(context, custody.snapshots(owner, &source).await?);
+            for (id, reason) in custody.pins(owner).await?.iter().filter(|_| matches!(source, Source::Home)) {
+                out.say(format!(
+                    "{}  is pinned{}",
+                    &id[..8],
+                    if reason.is_empty() { String::new() } else { format!(": {}", words::line(reason, 50)) }
+                ));
+            }
+        }
         args::Snapshot::Show { snapshot, from } => {
             let row = custody.snapshot(owner, &context.source(from)?, snapshot).await?;
             out.object(&to_value(&row).unwrap_or_default());

@@ -74,7 +74,16 @@ impl Custody {
         let store = Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&row.prefix)?);
         let engine = self.engine.clone();
         let cache = self.home.join("cache");
-        let repository = blocking(move || Ok(Repository::open(Arc::new(store), &password, engine)?.with_index_cache(&cache))).await?;
+        let repository = blocking(move || {
+            let opened = Repository::open(Arc::new(store), &password, engine).map_err(|error| match error {
+                RepositoryError::WrongPassword { place } => CustodyError::WrongKey(format!(
+                    "the password that this home keeps opens no key of the repository at {place}: perhaps the vault was put back to a copy from before a `key rewrap`; `keepsake key kit --open {place}` finds the password that does"
+                )),
+                other => other.into(),
+            })?;
+            Ok(opened.with_index_cache(&cache))
+        })
+        .await?;
         Ok(Some(Copy { repository, row }))
     }
 

@@ -78,7 +78,9 @@ impl CustodyError {
             | Self::Usage(_)
             | Self::Invalid(_)
             | Self::Vault(VaultError::Invalid(_)) => ErrorKind::Usage,
-            Self::Refused(_) | Self::Repository(RepositoryError::LastKey { .. }) => ErrorKind::Refused,
+            Self::Refused(_) | Self::Repository(RepositoryError::LastKey { .. } | RepositoryError::TooManyKeys { .. }) => {
+                ErrorKind::Refused
+            }
             Self::WrongKey(_) | Self::Repository(RepositoryError::WrongPassword { .. }) => ErrorKind::WrongKey,
             Self::Damaged(_) | Self::Repository(RepositoryError::Damaged { .. }) | Self::Vault(VaultError::Damaged(_)) => {
                 ErrorKind::Damaged

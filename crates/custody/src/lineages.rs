@@ -50,7 +50,9 @@ impl Custody {
     /// The positions of snapshots that the catalogue does not know and that say they belong to this line of history. Which
     /// others there are is remembered, so that each is read once.
     async fn strangers(&self, trusted: Trusted, known: &[CatalogueRow], head: &Head) -> CustodyResult<(Trusted, Vec<Position>)> {
-        let known: HashSet<Id> = known.iter().filter_map(|row| row.snapshot.parse().ok()).collect();
+        // Adopted ones say nothing of the vault's own history in the catalogue: what they say themselves counts.
+        let own = known.iter().filter(|row| !row.lineage.is_empty());
+        let known: HashSet<Id> = own.filter_map(|row| row.snapshot.parse().ok()).collect();
         // They are strangers to this line alone: a vault that is put back may be of an earlier one again.
         let file = self.cache_file(&trusted.copy, &format!("strangers-{}", head.lineage));
         let lineage = head.lineage.clone();

@@ -262,14 +262,13 @@ impl Custody {
     pub async fn revert_memory(&self, owner: OwnerId, id: &str, change: u64) -> CustodyResult<bool> {
         let result = async {
             let id = self.memory(owner, id).await?.memory.id;
-            let changes = self.vault.history(owner, Entity::Memory, &id.to_string()).await?;
-            let before = changes.into_iter().find(|c| c.seq == change).and_then(|c| c.before).ok_or_else(|| {
+            let before = self.vault.version_before(owner, Entity::Memory, &id.to_string(), change).await?.ok_or_else(|| {
                 CustodyError::Usage(format!(
                     "change {change} replaced no version of this memory: `keepsake memory history {id}` shows them"
                 ))
             })?;
             let memory: Memory =
-                serde_json::from_value(before).map_err(|e| CustodyError::Damaged(format!("the version before change {change}: {e}")))?;
+                serde_json::from_str(&before).map_err(|e| CustodyError::Damaged(format!("the version before change {change}: {e}")))?;
             let mut write = self.vault.write(owner, &self.actor).await?;
             let changed = write.put_memory(&memory).await?;
             write.commit(&self.done(owner, "memory.revert", memory.id)).await?;

@@ -1,8 +1,8 @@
 //! The passwords of a repository: one of the home's own, sealed, and as many as people want beside it.
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{KdfCost, OWN_NAME, Password};
-use keepsake_vault::{Outcome, RepositoryRow};
+use keepsake_repository::{Id, KdfCost, KeyInfo, OWN_NAME, Password, RepositoryError};
+use keepsake_vault::{Lease, Outcome, RepositoryRow};
 use serde::Serialize;
 use serde_json::json;
 
@@ -33,6 +33,10 @@ pub struct RewrapReport {
     pub removed: Vec<String>,
 }
 
+fn is_own(key: Option<&KeyInfo>) -> bool {
+    key.is_some_and(|key| key.name == OWN_NAME)
+}
+
 impl Custody {
     /// The key files of an owner's repository, or of the instance's own.
     ///
@@ -42,9 +46,9 @@ impl Custody {
         let result = async {
             let Copy { repository, .. } = self.existing_copy(owner).await?;
             blocking(move || {
-                let row = |(id, info): (keepsake_repository::Id, Option<keepsake_repository::KeyInfo>)| KeyRow {
+                let row = |(id, info): (Id, Option<KeyInfo>)| KeyRow {
                     id: id.to_string(),
-                    own: info.as_ref().is_some_and(|info| info.name == OWN_NAME),
+                    own: is_own(info.as_ref()),
                     created: info.as_ref().map(|info| info.created.clone()),
                     name: info.map(|info| info.name),
                 };
@@ -84,9 +88,9 @@ impl Custody {
             blocking(move || {
                 let mut hits = repository.keys()?.into_iter().filter(|(id, _)| wanted.len() >= 4 && id.to_string().starts_with(&wanted));
                 let (Some((id, info)), None) = (hits.next(), hits.next()) else {
-                    return Err(keepsake_repository::RepositoryError::NoKey { name: wanted.clone() }.into());
+                    return Err(RepositoryError::NoKey { name: wanted.clone() }.into());
                 };
-                if info.is_some_and(|info| info.name == OWN_NAME) {
+                if is_own(info.as_ref()) {
                     return Err(CustodyError::Refused("this is the home's own key: `keepsake key rewrap` replaces it".into()));
                 }
                 repository.remove_key(&id)?;
@@ -108,7 +112,9 @@ impl Custody {
         let result = async {
             let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
             let lease = self.vault.lease(&format!("rewrap {name}"), &self.holder()).await?;
-            let done = self.run_rewrap(owner).await;
+            let renewal = self.keep_renewing(lease.clone());
+            let done = self.run_rewrap(owner, &lease).await;
+            renewal.abort();
             self.vault.release(&lease).await?;
             done
         };
@@ -116,28 +122,37 @@ impl Custody {
         self.audited_failure(owner, "key.rewrap", "", result).await
     }
 
-    async fn run_rewrap(&self, owner: Option<OwnerId>) -> CustodyResult<RewrapReport> {
+    /// Ends the work if somebody took it over while this process slept.
+    async fn still_ours(&self, lease: &Lease) -> CustodyResult<()> {
+        if self.vault.renew(lease).await? {
+            return Ok(());
+        }
+        Err(CustodyError::Refused("another process took this over; its new password counts".into()))
+    }
+
+    async fn run_rewrap(&self, owner: Option<OwnerId>, lease: &Lease) -> CustodyResult<RewrapReport> {
         let Copy { repository, row } = self.existing_copy(owner).await?;
+        let before: Vec<Id> = repository.keys()?.into_iter().filter(|(_, key)| is_own(key.as_ref())).map(|(id, _)| id).collect();
         let password = Password::random(&*self.engine);
         let secret = password.clone();
         let (repository, new) = blocking(move || {
             let new = repository.add_password(&secret, KdfCost::MACHINE, OWN_NAME)?;
+            repository.opens_with(&secret)?;
             Ok((repository, new))
         })
         .await?;
+        self.still_ours(lease).await?;
         let row = RepositoryRow { password: self.keys.seal(password.reveal().as_bytes())?, ..row };
         let entry = self.entry(owner, "key.rewrap", &row.repository, Outcome::Complete, json!({ "key": new.to_string() }));
         self.vault.set_repository_password(&row, &entry).await?;
         self.renew_recovery_file(owner, &row, &password).await?;
+        self.still_ours(lease).await?;
         let removed = blocking(move || {
-            let mut removed = Vec::new();
-            for (id, info) in repository.keys()? {
-                if id != new && info.is_some_and(|info| info.name == OWN_NAME) {
-                    repository.remove_key(&id)?;
-                    removed.push(id.to_string());
-                }
+            repository.opens_with(&password)?;
+            for id in &before {
+                repository.remove_key(id)?;
             }
-            Ok(removed)
+            Ok(before.iter().map(Id::to_string).collect())
         })
         .await?;
         Ok(RewrapReport { key: new.to_string(), removed })

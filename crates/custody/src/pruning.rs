@@ -30,6 +30,9 @@ impl Custody {
     pub async fn prune(&self, owner: Option<OwnerId>, plan: PrunePlan, monitor: Arc<dyn Monitor>) -> CustodyResult<PruneReport> {
         let result = async {
             let (trusted, protected) = self.to_prune(owner).await?;
+            // Before anything goes, so that a run that is cut off is on record.
+            let detail = json!({ "remove": plan.remove.len(), "repack": plan.repack.len(), "orphans": plan.orphans.len() });
+            self.vault.audit(&self.entry(owner, "prune.begin", "", Outcome::Complete, detail)).await?;
             let (trusted, report) = blocking(move || {
                 let report = trusted.copy.repository.prune(&plan, &protected, &*monitor)?;
                 Ok((trusted, report))

@@ -114,13 +114,24 @@ pub(crate) struct Renderer {
     pages: Option<Vault>,
     page: Vec<Rendered>,
     page_bytes: usize,
+    /// Nobody receives any more what is sent.
+    unheard: bool,
 }
 
 impl Renderer {
     /// Renders one state, in the transaction that holds it.
     pub async fn new(mut snapshot: Snapshot, limits: ShardLimits) -> CustodyResult<Self> {
         let owner = snapshot.owner().await?;
-        Ok(Self { owner, limits, head: snapshot.head.clone(), state: Some(snapshot), pages: None, page: Vec::new(), page_bytes: 0 })
+        Ok(Self {
+            owner,
+            limits,
+            head: snapshot.head.clone(),
+            state: Some(snapshot),
+            pages: None,
+            page: Vec::new(),
+            page_bytes: 0,
+            unheard: false,
+        })
     }
 
     /// As [`Renderer::new`], letting go of the state after each page.

@@ -47,6 +47,7 @@ impl Custody {
         let packs = plan.packs.clone();
         let result = async {
             let copy = self.existing_copy(owner).await?;
+            self.vault.audit(&self.entry(owner, "repair.begin", "", Outcome::Complete, json!({ "packs": packs }))).await?;
             blocking(move || Ok(copy.repository.repair(&packs, &*monitor)?)).await
         };
         let result = result.await;

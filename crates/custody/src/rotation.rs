@@ -72,12 +72,18 @@ impl Custody {
                 return Err(error.into());
             }
             let candidates: Vec<Candidate> = snapshots.iter().map(|(id, snapshot)| candidate(id, snapshot, &pins)).collect();
-            let verdicts = decide(&policy, &candidates);
+            let mut verdicts = decide(&policy, &candidates);
+            // A clock may have been wrong; what the vault's history calls newest is what `latest` means.
+            for at in newest_by_history(&snapshots) {
+                if verdicts[at].reasons.is_empty() {
+                    verdicts[at].reasons.push("newest by history".into());
+                }
+            }
             let mut plan = ForgetPlan { policy, keep: Vec::new(), forget: Vec::new(), lost: Vec::new() };
             let (mut kept, mut all) = (Vec::new(), Vec::new());
             for ((id, snapshot), verdict) in snapshots.iter().zip(verdicts) {
                 let stays = !verdict.reasons.is_empty();
-                let window = window(&copy.repository, snapshot);
+                let window = if is_bundle(snapshot) { window(&copy.repository, snapshot)? } else { None };
                 all.extend(window);
                 kept.extend(window.filter(|_| stays));
                 let shown = row(id, snapshot);
@@ -104,9 +110,11 @@ impl Custody {
             let names: Vec<String> = plan.forget.iter().map(|planned| planned.snapshot.clone()).collect();
             let ids: Vec<Id> = names.iter().filter_map(|name| name.parse().ok()).collect();
             // The catalogue first: a snapshot that is recorded and not there would look like a loss.
-            let entry = self.entry(Some(owner), "snapshot.forget", "", Outcome::Complete, json!({ "snapshots": names, "lost": plan.lost }));
-            self.vault.strike_snapshots(owner, &copy.row.destination, &names, &entry).await?;
-            blocking(move || Ok(copy.repository.forget(&ids, &*monitor)?)).await
+            let detail = json!({ "snapshots": names, "lost": plan.lost });
+            let begun = self.entry(Some(owner), "snapshot.forget.begin", "", Outcome::Complete, detail.clone());
+            self.vault.strike_snapshots(owner, &copy.row.destination, &names, &begun).await?;
+            blocking(move || Ok(copy.repository.forget(&ids, &*monitor)?)).await?;
+            Ok(self.vault.audit(&self.entry(Some(owner), "snapshot.forget", "", Outcome::Complete, detail)).await?)
         };
         let result = result.await;
         self.audited_failure(Some(owner), "snapshot.forget", "", result).await
@@ -173,11 +181,23 @@ fn candidate(id: &Id, snapshot: &Snapshot, pins: &BTreeMap<String, String>) -> C
     }
 }
 
-fn window(repository: &Repository, snapshot: &Snapshot) -> Option<Window> {
-    let made = snapshot.time.parse().ok()?;
-    let node = repository.node_at(&snapshot.tree, "history/history.json").ok()??;
-    let history: History = serde_json::from_slice(&repository.file_bytes(&node).ok()?).ok()?;
-    Some((history.oldest.map_or(made, |oldest| oldest.to_jiff()), made))
+/// The snapshot with the last change of each line of history.
+fn newest_by_history(snapshots: &[(Id, Snapshot)]) -> BTreeSet<usize> {
+    let mut newest: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    for (at, (_, snapshot)) in snapshots.iter().enumerate().filter(|(_, (_, snapshot))| is_bundle(snapshot)) {
+        let seq = snapshot.tag("seq").and_then(|seq| seq.parse().ok()).unwrap_or(0);
+        let best = newest.entry(snapshot.tag("lineage").unwrap_or_default()).or_insert((seq, at));
+        *best = (*best).max((seq, at));
+    }
+    newest.into_values().map(|(_, at)| at).collect()
+}
+
+fn window(repository: &Repository, snapshot: &Snapshot) -> CustodyResult<Option<Window>> {
+    let Ok(made) = snapshot.time.parse::<jiff::Timestamp>() else { return Ok(None) };
+    let Some(node) = repository.node_at(&snapshot.tree, "history/history.json")? else { return Ok(None) };
+    let history: History = serde_json::from_slice(&repository.file_bytes(&node)?)
+        .map_err(|e| CustodyError::Damaged(format!("history.json of a snapshot: {e}")))?;
+    Ok(Some((history.oldest.map_or(made, |oldest| oldest.to_jiff()), made)))
 }
 
 /// Windows that meet, joined; in order.

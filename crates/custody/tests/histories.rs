@@ -121,6 +121,13 @@ async fn a_full_backup_beside_writers_holds_one_state() {
         } else {
             assert_eq!(report.data_tree, home.backup(BackupKind::Full).await.data_tree, "round {round}");
         }
+        // The history, too: at rest, reading in pages gives what an incremental gives.
+        let (step, full) = (home.backup(BackupKind::Differential).await, home.backup(BackupKind::Full).await);
+        let tree = async |report: &keepsake_custody::BackupReport| {
+            let id = report.snapshot.clone().expect("a snapshot");
+            home.custody.snapshot(home.owner, &Default::default(), &id).await.expect("there").tree
+        };
+        assert_eq!(tree(&step).await, tree(&full).await, "round {round}");
     }
     assert!(beside >= 6, "{beside} changes were made beside the backups");
 }

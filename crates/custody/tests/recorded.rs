@@ -69,3 +69,28 @@ async fn one_that_was_removed_and_one_that_was_added_are_named() {
     home.custody.adopt_snapshot(home.owner, &strange).await.expect("adopt");
     assert!(verify(&home).await.is_sound());
 }
+
+/// Snapshots of the time after the copy that a vault was put back to may be adopted; they still tell that its history forked.
+#[tokio::test(flavor = "multi_thread")]
+async fn adopting_what_came_after_hides_no_fork() {
+    let mut home = home().await;
+    add(&home, "before").await;
+    home.custody.close().await;
+    let old = fs::read(home.path().join("vault.db")).expect("read");
+    home.reopen().await;
+    add(&home, "one way").await;
+    add(&home, "and on").await;
+    home.custody.close().await;
+    for ending in ["db-wal", "db-shm"] {
+        drop(fs::remove_file(home.path().join(format!("vault.{ending}"))));
+    }
+    fs::write(home.path().join("vault.db"), old).expect("put back");
+    home.reopen().await;
+    let lineage = home.custody.vault().head(home.owner).await.expect("head").lineage;
+    for foreign in verify(&home).await.foreign_snapshots {
+        home.custody.adopt_snapshot(home.owner, &foreign).await.expect("adopt");
+    }
+    let latest = add(&home, "another way").await;
+    assert_ne!(home.custody.vault().head(home.owner).await.expect("head").lineage, lineage);
+    assert_eq!(home.custody.snapshot(home.owner, &Source::Home, "latest").await.expect("latest").id, latest);
+}

@@ -89,8 +89,9 @@ impl Repository {
     /// The store fails, the parent tree cannot be read, or somebody asks to stop. Then no snapshot is written, and what
     /// was uploaded is indexed, so that the next run need not upload it again.
     pub fn backup(&self, request: BackupRequest<'_>, monitor: &dyn Monitor) -> RepositoryResult<BackupOutcome> {
+        self.refuse_if_old()?;
         let lock = self.lock(LockKind::Shared)?;
-        let writer = Writer::new(self);
+        let writer = Writer::new(self, &lock);
         let Built { tree, skipped, files_read, bytes_read, snapshot } = match build_all(self, &writer, request, monitor) {
             Ok(built) => built,
             Err(error) => {
@@ -98,7 +99,6 @@ impl Repository {
                 return Err(error);
             }
         };
-        lock.assert_held()?;
         let counters = writer.finish()?;
         lock.assert_held()?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);

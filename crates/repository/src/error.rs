@@ -60,6 +60,14 @@ pub enum RepositoryError {
         /// What was asked for.
         name: String,
     },
+    /// Readers try only so many keys.
+    #[error("the repository at {place} has {most} keys, and no program tries more than one beyond them: remove one first")]
+    TooManyKeys {
+        /// Where.
+        place: String,
+        /// How many there may be.
+        most: usize,
+    },
     /// Without this key nobody could open the repository.
     #[error("this is the last key of the repository at {place}, and stays: add another one first")]
     LastKey {

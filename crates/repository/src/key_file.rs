@@ -135,7 +135,8 @@ pub(crate) fn read(bytes: &[u8], password: &Password) -> RepositoryResult<Option
     if file.kdf != "scrypt" {
         return Err(RepositoryError::Unsupported { what: format!("the key derivation `{}`", file.kdf) });
     }
-    let memory = file.n.saturating_mul(u64::from(file.r)).saturating_mul(128);
+    // Both the table of N and the p lanes take 128 bytes times r each (RFC 7914, section 6).
+    let memory = file.n.saturating_add(file.p.into()).saturating_mul(u64::from(file.r)).saturating_mul(128);
     if !file.n.is_power_of_two() || file.n < 2 || file.r == 0 || file.p == 0 || file.p > 64 || memory > KDF_MEMORY_MAX_BYTES {
         return Err(bad("its scrypt cost is impossible"));
     }

@@ -95,6 +95,8 @@ pub(crate) struct Locker {
     pub store: Arc<dyn Store>,
     pub key: MasterKey,
     pub ambient: Arc<dyn Ambient>,
+    /// Whether files are framed, as they are since version 2 of the format.
+    pub framed: bool,
 }
 
 /// Holds a lock until it is dropped; a thread refreshes it meanwhile.
@@ -108,6 +110,7 @@ struct State {
     name: ObjectName,
     refreshed: jiff::Timestamp,
     done: bool,
+    lost: bool,
 }
 
 impl Locker {
@@ -119,7 +122,7 @@ impl Locker {
             self.store.delete(&name)?;
             return Err(error);
         }
-        let state = Arc::new((Mutex::new(State { name, refreshed: self.ambient.now(), done: false }), Condvar::new()));
+        let state = Arc::new((Mutex::new(State { name, refreshed: self.ambient.now(), done: false, lost: false }), Condvar::new()));
         let (locker, shared) = (self.clone(), state.clone());
         let refresher = std::thread::spawn(move || refresh(&locker, kind, &shared));
         Ok(LockGuard { state, locker: self.clone(), refresher: Some(refresher) })
@@ -136,7 +139,9 @@ impl Locker {
             gid: 0,
         };
         let mut sealed = Vec::new();
-        seal(&self.key, fresh_iv(&*self.ambient), &frame::wrap(&serde_json::to_vec(&info).expect("plain strings")), &mut sealed);
+        let json = serde_json::to_vec(&info).expect("plain strings");
+        let plain = if self.framed { frame::wrap(&json) } else { json };
+        seal(&self.key, fresh_iv(&*self.ambient), &plain, &mut sealed);
         let name = ObjectName::new(format!("locks/{}", Id::of(&sealed)))?;
         self.store.put(&name, Bytes::from(sealed), PutMode::Create)?;
         Ok(name)
@@ -184,6 +189,13 @@ fn refresh(locker: &Locker, kind: LockKind, shared: &(Mutex<State>, Condvar)) {
         if guard.done || !timeout.timed_out() {
             continue;
         }
+        // A lock that lapsed (the machine slept, say) or that somebody removed is lost for good: others may have deleted what
+        // this process relies on, and a new one would hide that.
+        let age = locker.ambient.now().as_second() - guard.refreshed.as_second();
+        if age > HELD_SECONDS || matches!(locker.store.head(&guard.name), Ok(None)) {
+            guard.lost = true;
+            return;
+        }
         // The old lock stays if the new one cannot be written: it is honoured for another half hour.
         if let Ok(name) = locker.write(kind) {
             let old = std::mem::replace(&mut guard.name, name);
@@ -197,12 +209,12 @@ impl LockGuard {
     /// That others still see this lock: it was refreshed lately (by the wall clock, which goes on while a machine sleeps)
     /// and nobody removed it. Called before anything is published that relies on it.
     pub fn assert_held(&self) -> RepositoryResult<()> {
-        let (name, refreshed) = {
+        let (name, refreshed, lost) = {
             let guard = self.state.0.lock().expect("no holder panics");
-            (guard.name.clone(), guard.refreshed)
+            (guard.name.clone(), guard.refreshed, guard.lost)
         };
         let age = self.locker.ambient.now().as_second() - refreshed.as_second();
-        if age <= HELD_SECONDS && self.locker.store.head(&name)?.is_some() {
+        if !lost && age <= HELD_SECONDS && self.locker.store.head(&name)?.is_some() {
             return Ok(());
         }
         Err(RepositoryError::ChangedMeanwhile { place: self.locker.store.describe() })

@@ -133,7 +133,23 @@ impl Queue<'_> {
 
 impl Drop for Queue<'_> {
     fn drop(&mut self) {
-        self.0.waiting().ended = true;
+        let mut waiting = self.0.waiting();
+        waiting.ended = true;
+        // Whoever ends early does not want what still waits; who ends in good order has had every answer.
+        waiting.files.clear();
+        self.0.work.notify_all();
+    }
+}
+
+/// A worker that cuts a file; also when it panics, the others do not wait for it.
+struct Cutting<'p, 'r>(&'p Pool<'r>);
+
+impl Drop for Cutting<'_, '_> {
+    fn drop(&mut self) {
+        // A poisoned lock means that another worker panicked: then nobody waits any more.
+        if let Ok(mut waiting) = self.0.waiting.lock() {
+            waiting.cutting -= 1;
+        }
         self.0.work.notify_all();
     }
 }
@@ -163,12 +179,8 @@ impl<'r> Pool<'r> {
             match task {
                 Task::Chunk(Chunk { file, number, bytes }) => file.end(number, self.writer.add_data(&bytes, lane)),
                 Task::File(content, reply) => {
+                    let _cutting = Cutting(self);
                     self.file(content, reply, &mut cutter, lane);
-                    let mut waiting = self.waiting();
-                    waiting.cutting -= 1;
-                    if waiting.ended && waiting.cutting == 0 {
-                        self.work.notify_all();
-                    }
                 }
             }
         }
@@ -200,6 +212,10 @@ impl<'r> Pool<'r> {
         let mut length = 0;
         let mut add = |span: &[u8]| {
             if self.monitor.cancelled() {
+                return Err(ReadError::Fatal(RepositoryError::Cancelled));
+            }
+            if file.state().failed.is_some() {
+                // The first failure is the one that is told; reading on would only take time.
                 return Err(ReadError::Fatal(RepositoryError::Cancelled));
             }
             length += span.len() as u64;

@@ -128,6 +128,8 @@ impl Repository {
             self.add_needed([tree], &mut needed, monitor)?;
             monitor.advance(1, 0);
         }
+        // A copy that is not there, or that could not be read just now, is no reason to let a good one go.
+        self.distrust_bad_packs()?;
         let mut plan = PrunePlan { snapshots: snapshots.iter().map(|(id, _)| *id).collect(), ..PrunePlan::default() };
         let shares = self.shares(&needed, &mut plan);
         let listed = self.list_ids("data")?;
@@ -169,24 +171,25 @@ impl Repository {
     /// The plan no longer holds, something needed cannot be read, or the store fails. Then nothing has gone.
     pub fn begin_prune(&self, plan: &PrunePlan, protected: &Protected, monitor: &dyn Monitor) -> RepositoryResult<Pruning<'_>> {
         let lock = self.lock(LockKind::Shared)?;
+        self.refuse_if_old()?;
         // Snapshots first: one that appears later may rest on an index that is not read.
-        let (snapshots, _) = self.snapshots()?;
+        let (snapshots, damaged) = self.snapshots()?;
         let bad = self.reload_index()?;
         self.refuse_if_stale(plan)?;
-        if let Some(error) = bad.into_iter().next() {
+        if let Some(error) = damaged.into_iter().chain(bad).next() {
             return Err(error);
         }
         let mut needed = Blobs::new();
         let trees = snapshots.iter().map(|(_, snapshot)| snapshot.tree).chain(protected.0.values().copied());
         self.add_needed(trees.collect::<Vec<_>>(), &mut needed, monitor)?;
+        self.distrust_bad_packs()?;
         let mut plan = plan.clone();
         plan.snapshots = snapshots.iter().map(|(id, _)| *id).collect();
-        let writer = Writer::new(self);
+        let writer = Writer::new(self, &lock);
         if let Err(error) = self.copy_needed(&writer, &plan, &needed, monitor) {
             writer.abandon();
             return Err(error);
         }
-        lock.assert_held()?;
         let counters = writer.finish()?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
         Ok(Pruning {
@@ -196,6 +199,13 @@ impl Repository {
             packs_written: count(&counters.packs),
             bytes_written: count(&counters.stored_bytes),
         })
+    }
+
+    /// Distrusts packs that are not there or not as long as they should be, and those from which something could not be read.
+    fn distrust_bad_packs(&self) -> RepositoryResult<()> {
+        let bad: Vec<Id> = self.missing_packs()?.into_iter().chain(self.suspects()).collect();
+        bad.into_iter().for_each(|pack| self.distrust(pack));
+        Ok(())
     }
 
     fn refuse_if_stale(&self, plan: &PrunePlan) -> RepositoryResult<()> {
@@ -305,6 +315,7 @@ impl Pruning<'_> {
         if let Some(error) = bad.into_iter().next() {
             return Err(error);
         }
+        repository.distrust_bad_packs()?;
         let mut doomed: BTreeSet<Id> = self.plan.remove.union(&self.plan.repack).copied().collect();
         let before = doomed.len();
         self.rescue(&mut doomed, monitor)?;
@@ -328,6 +339,8 @@ impl Pruning<'_> {
         let listed = repository.list_ids("data")?;
         monitor.stage("removing packs", Some(doomed.len() as u64), None);
         for (id, bytes) in listed.into_iter().filter(|(id, _)| doomed.contains(id) || !known.contains(id)) {
+            // A machine that slept here may wake beside new writers.
+            lock.assert_held()?;
             repository.store.delete(&object("data", &id))?;
             report.packs_removed += 1;
             report.freed_bytes += bytes;
@@ -342,7 +355,10 @@ impl Pruning<'_> {
 
     /// Keeps packs that snapshots need which came since the first half.
     fn rescue(&self, doomed: &mut BTreeSet<Id>, monitor: &dyn Monitor) -> RepositoryResult<()> {
-        let (snapshots, _) = self.repository.snapshots()?;
+        let (snapshots, damaged) = self.repository.snapshots()?;
+        if let Some(error) = damaged.into_iter().next() {
+            return Err(error);
+        }
         let new = snapshots.iter().filter(|(id, _)| !self.plan.snapshots.contains(id)).map(|(_, snapshot)| snapshot.tree);
         let mut needed = Blobs::new();
         let protected = self.protected.0.values().copied();

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use keepsake_storage::StoreError;
 use serde::Serialize;
 
 use crate::{
@@ -17,8 +18,10 @@ use crate::{
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RepairReport {
-    /// Packs that no index named and that the new one does.
+    /// Packs that no index named, or not as they are, and that the new one does.
     pub packs_found: u64,
+    /// Packs that could not be read at all, perhaps for now: they stay, and no index names them.
+    pub packs_unreadable: u64,
     /// Packs that the index named and that are gone from the store.
     pub packs_missing: u64,
     /// Damaged packs whose readable blobs were put into new ones; they are removed.
@@ -36,6 +39,8 @@ pub struct RepairReport {
 struct Sorted {
     /// Whole, with what is in them.
     whole: Vec<(Id, Vec<PackedBlob>)>,
+    /// Those of the whole ones that were read to their end just now.
+    read: HashSet<(BlobKind, Id)>,
     /// Damaged: with what can be read of them.
     damaged: Vec<(Id, Vec<PackedBlob>)>,
     lost: HashSet<(BlobKind, Id)>,
@@ -49,6 +54,7 @@ impl Repository {
     /// Others work on the repository and do not end, or the store fails. Cut off anywhere, nothing that could be read before
     /// is gone, and doing it again ends the work.
     pub fn repair(&self, suspects: &BTreeSet<Id>, monitor: &dyn Monitor) -> RepositoryResult<RepairReport> {
+        self.refuse_if_old()?;
         let lock = self.lock_exclusively(monitor)?;
         let mut report = RepairReport { indexes_removed: self.reload_index()?.len() as u64, ..RepairReport::default() };
         let listed: HashMap<Id, u64> = self.list_ids("data")?.into_iter().collect();
@@ -68,7 +74,7 @@ impl Repository {
             let indexed = known.get(id).filter(|blobs| pack::length(blobs) == *bytes && !suspects.contains(id));
             match indexed {
                 Some(blobs) => sorted.whole.push((*id, blobs.clone())),
-                None => self.examine(id, known.get(id), &mut sorted, &mut report)?,
+                None => self.examine(id, known.get(id), &mut sorted, &mut report, monitor)?,
             }
             monitor.advance(1, 0);
         }
@@ -79,7 +85,7 @@ impl Repository {
         if nothing_to_do {
             return Ok(report);
         }
-        let writer = Writer::new(self);
+        let writer = Writer::new(self, &lock);
         let salvaged = self.salvage(&writer, &sorted, &mut report).and_then(|()| writer.settle()).and_then(|()| lock.assert_held());
         if let Err(error) = salvaged {
             writer.abandon();
@@ -93,6 +99,7 @@ impl Repository {
             self.store.delete(&object("index", id))?;
         }
         for (id, _) in &sorted.damaged {
+            lock.assert_held()?;
             self.store.delete(&object("data", id))?;
         }
         self.reload_index()?;
@@ -101,10 +108,23 @@ impl Repository {
     }
 
     /// Looks into one pack, by its header or, where that does not open, by the index.
-    fn examine(&self, id: &Id, indexed: Option<&Vec<PackedBlob>>, sorted: &mut Sorted, report: &mut RepairReport) -> RepositoryResult<()> {
+    fn examine(
+        &self,
+        id: &Id,
+        indexed: Option<&Vec<PackedBlob>>,
+        sorted: &mut Sorted,
+        report: &mut RepairReport,
+        monitor: &dyn Monitor,
+    ) -> RepositoryResult<()> {
         let bytes = match self.store.get(&object("data", id)) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(()),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                monitor.problem("repair", &format!("pack {} cannot be read: {error}", id.short()));
+                report.packs_unreadable += 1;
+                sorted.lost.extend(indexed.into_iter().flatten().map(|blob| (blob.kind, blob.id)));
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         let header = pack::read_header(*id, &bytes, &self.key).ok();
@@ -112,7 +132,9 @@ impl Repository {
         let listed = header.as_ref().or(indexed).cloned().unwrap_or_default();
         let readable: Vec<PackedBlob> = listed.iter().copied().filter(|blob| self.open_packed(*id, blob, &bytes).is_ok()).collect();
         if whole && readable.len() == listed.len() {
-            report.packs_found += u64::from(indexed.is_none());
+            let set = |blobs: &[PackedBlob]| blobs.iter().copied().collect::<HashSet<_>>();
+            report.packs_found += u64::from(indexed.is_none_or(|indexed| set(indexed) != set(&readable)));
+            sorted.read.extend(readable.iter().map(|blob| (blob.kind, blob.id)));
             sorted.whole.push((*id, readable));
             return Ok(());
         }
@@ -126,7 +148,8 @@ impl Repository {
 
     /// Copies what can be read of damaged packs, unless it is elsewhere.
     fn salvage(&self, writer: &Writer<'_>, sorted: &Sorted, report: &mut RepairReport) -> RepositoryResult<()> {
-        let mut safe: HashSet<(BlobKind, Id)> = sorted.whole.iter().flat_map(|(_, blobs)| blobs.iter().map(|b| (b.kind, b.id))).collect();
+        // What stands in a pack that nobody read just now may be rotten there: better twice than not at all.
+        let mut safe = sorted.read.clone();
         for (id, blobs) in &sorted.damaged {
             let bytes = self.store.get(&object("data", id))?;
             for blob in blobs.iter().filter(|blob| safe.insert((blob.kind, blob.id))) {

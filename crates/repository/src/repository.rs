@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// At most this many key files are tried, as in restic.
-const KEYS_MAX: usize = 20;
+pub(crate) const KEYS_MAX: usize = 20;
 /// How long verbs that must be alone wait for others.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -160,8 +160,21 @@ impl Repository {
         }
     }
 
+    /// Whether it is of the format's first version, which this program reads and does not write.
+    fn is_old(&self) -> bool {
+        self.config.version < 2
+    }
+
+    pub(crate) fn refuse_if_old(&self) -> RepositoryResult<()> {
+        if !self.is_old() {
+            return Ok(());
+        }
+        let what = "format version 1 to be written to: run `restic migrate upgrade_repo_v2` on it; it uses a form".into();
+        Err(RepositoryError::Unsupported { what })
+    }
+
     pub(crate) fn lock(&self, kind: LockKind) -> RepositoryResult<LockGuard> {
-        Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone() }.acquire(kind)
+        Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone(), framed: !self.is_old() }.acquire(kind)
     }
 
     /// Reads and opens an index, snapshot or lock file, checking that its bytes are what its name says.

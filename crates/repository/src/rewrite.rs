@@ -109,8 +109,9 @@ impl Repository {
     /// Something cannot be read or written, or others do not end. Cut off anywhere, each snapshot is there in its old or in
     /// its new form or in both, and doing it again ends the work.
     pub fn rewrite(&self, snapshots: &[Id], rewriter: &dyn Rewriter, monitor: &dyn Monitor) -> RepositoryResult<RewriteOutcome> {
+        self.refuse_if_old()?;
         let lock = self.lock(LockKind::Shared)?;
-        let writer = Writer::new(self);
+        let writer = Writer::new(self, &lock);
         let mut rewriting = Rewriting {
             repository: self,
             writer: &writer,
@@ -137,7 +138,6 @@ impl Repository {
             monitor.advance(1, 0);
         }
         let mut left = rewriting.left;
-        lock.assert_held()?;
         writer.finish()?;
         lock.assert_held()?;
         let mut outcome = RewriteOutcome::default();

@@ -94,7 +94,9 @@ fn decide_group(policy: &Policy, candidates: &[Candidate], newest_first: &[usize
     let Some(newest) = newest_first.first().map(|at| candidates[*at].time) else { return };
     let mut keep = |at: usize, reason: String| verdicts[at].reasons.push(reason);
     keep(newest_first[0], "newest".into());
-    let since = newest.checked_sub(Span::new().hours(i64::from(policy.within_hours))).unwrap_or(Timestamp::MIN);
+    // Longer than time itself: all of them.
+    let hours = Span::new().try_hours(i64::from(policy.within_hours));
+    let since = hours.and_then(|span| newest.checked_sub(span)).unwrap_or(Timestamp::MIN);
     for at in newest_first.iter().copied() {
         let candidate = &candidates[at];
         if let Some(reason) = &candidate.pinned {
@@ -179,6 +181,7 @@ mod tests {
         assert_eq!(only(|p| p.monthly = None), [0, 4, 5]);
         assert_eq!(only(|p| p.yearly = Some(1)), [5]);
         assert_eq!(only(|p| p.within_hours = 24 * 59), [3, 4, 5]);
+        assert_eq!(only(|p| p.within_hours = u32::MAX).len(), 6, "longer than time itself");
         let mut pinned = snapshots.clone();
         pinned[1].pinned = Some("a promise".into());
         assert_eq!(kept(&Policy::nothing(), &pinned), [1, 5]);

@@ -20,6 +20,7 @@ use crate::{
     crypto::{OVERHEAD_BYTES, fresh_iv},
     index::BlobKind,
     index_file,
+    lock::LockGuard,
     pack::{PackBuilder, PackedBlob},
     repository::object,
 };
@@ -54,6 +55,7 @@ pub(crate) struct Counters {
 
 pub(crate) struct Writer<'r> {
     repository: &'r Repository,
+    lock: &'r LockGuard,
     /// The pack of trees that grows, and those of content, one a lane.
     trees: Mutex<PackBuilder>,
     lanes: Vec<Mutex<PackBuilder>>,
@@ -66,9 +68,10 @@ pub(crate) struct Writer<'r> {
 impl<'r> Writer<'r> {
     /// Begins to write into a repository whose index is loaded.
     #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
-    pub fn new(repository: &'r Repository) -> Self {
+    pub fn new(repository: &'r Repository, lock: &'r LockGuard) -> Self {
         Self {
             repository,
+            lock,
             trees: Mutex::default(),
             lanes: (0..LANES).map(|_| Mutex::default()).collect(),
             seen: Mutex::default(),
@@ -136,6 +139,8 @@ impl<'r> Writer<'r> {
 
     #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
     fn index(&self) -> RepositoryResult<()> {
+        // Without the lock somebody may have taken these packs for leftovers already.
+        self.lock.assert_held()?;
         let packs = self.uploads.take_done();
         *self.last_index.lock().expect("no holder panics") = Instant::now();
         for part in index_file::parts(&packs) {
@@ -182,10 +187,12 @@ impl<'r> Writer<'r> {
 
     /// Sends off what is left, waits for all uploads, writes the index. Then a snapshot may be written.
     pub fn finish(self) -> RepositoryResult<Counters> {
-        self.send_open()?;
-        self.uploads.drain()?;
-        self.refuse_if_pruned()?;
-        self.index()?;
+        let sent = self.send_open().and_then(|()| self.uploads.drain());
+        if let Err(error) = sent.and_then(|()| self.refuse_if_pruned()).and_then(|()| self.index()) {
+            // What no index names must not be taken for present by whoever uses this repository next.
+            self.repository.forget_index();
+            return Err(error);
+        }
         self.repository.save_index_cache();
         self.uploads.end();
         Ok(self.counters)
@@ -197,6 +204,7 @@ impl<'r> Writer<'r> {
         self.uploads.end();
         // The run has failed already, and says why; the next one uploads again what no index names.
         drop(self.index());
+        self.repository.forget_index();
     }
 
     /// If an index that this run relied on has gone, somebody pruned beside us, and what we did not store again may be gone.

@@ -194,3 +194,67 @@ fn small_packs_and_indexes_are_joined() {
     assert_eq!((count("data"), count("index"), count("snapshots")), (2, 1, 40));
     assert_sound(&open(store), "after joining");
 }
+
+/// A pack is gone, a later backup has healed what it held, and whoever prunes knows nothing of that: the healed copy stays.
+#[test]
+fn the_good_copy_of_two_stays() {
+    let store = Arc::new(MemoryStore::new());
+    let edits = || vec![file("data/a", "twice"), file("data/b", "twice, too")];
+    let tree = run(&init(store.clone()), None, edits()).expect("backup").tree;
+    let packs: Vec<_> = store.list("data").expect("list").into_iter().map(|object| object.name).collect();
+    packs.iter().for_each(|name| store.delete(name).expect("lost"));
+    let healer = open(store.clone());
+    healer.missing_packs().expect("list").into_iter().for_each(|pack| healer.distrust(pack));
+    assert_eq!(run(&healer, None, edits()).expect("backup").tree, tree);
+    let pruner = open(store.clone());
+    prune(&pruner);
+    let after = open(store);
+    assert_eq!(content(&after, tree).len(), 2);
+    assert_sound(&after, "after the prune");
+}
+
+/// The real surroundings, with a clock that jumps.
+struct Sleepy(Arc<std::sync::atomic::AtomicI64>);
+
+impl keepsake_repository::Ambient for Sleepy {
+    fn now(&self) -> jiff::Timestamp {
+        let slept = self.0.load(std::sync::atomic::Ordering::SeqCst);
+        keepsake_repository::SystemAmbient.now().checked_add(jiff::Span::new().minutes(slept)).expect("in range")
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        keepsake_repository::SystemAmbient.fill(bytes);
+    }
+
+    fn hostname(&self) -> String {
+        "sleepy".into()
+    }
+
+    fn pid(&self) -> u32 {
+        1
+    }
+}
+
+/// A writer sleeps; meanwhile its lock lapses, and a prune takes its packs for leftovers. Awake, it publishes nothing.
+#[test]
+fn a_writer_that_slept_publishes_nothing() {
+    let store = Arc::new(MemoryStore::new());
+    init(store.clone());
+    let slept = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let sleepy = Repository::open(store.clone(), &Password::new(PASSWORD.into()), Arc::new(Sleepy(slept.clone()))).expect("open");
+    sleepy.load_index().expect("index");
+    let others = store.clone();
+    let late = Content::Stream(Box::new(move || {
+        slept.store(45, std::sync::atomic::Ordering::SeqCst);
+        for lock in others.list("locks").map_err(std::io::Error::other)? {
+            others.delete(&lock.name).map_err(std::io::Error::other)?;
+        }
+        Ok(Box::new(&b"awake again"[..]))
+    }));
+    let meta = FileMeta { time: "2024-01-01T00:00:00Z".into() };
+    let error = run(&sleepy, None, vec![file("data/a", "early"), Edit::file("data/b", &meta, late)]).expect_err("too late");
+    assert!(matches!(error, RepositoryError::ChangedMeanwhile { .. }), "{error}");
+    for folder in ["index", "snapshots"] {
+        assert!(store.list(folder).expect("list").is_empty(), "{folder}");
+    }
+}

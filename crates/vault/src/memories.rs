@@ -200,7 +200,19 @@ impl Vault {
         Ok(states)
     }
 
-    /// The journal's entries about one thing after its creation, newest first.
+    /// The version of a thing that one change replaced, as canonical JSON.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn version_before(&self, owner: OwnerId, entity: Entity, id: &str, seq: u64) -> VaultResult<Option<String>> {
+        let mut tx = self.db.read().await?;
+        let owner = owner.to_string();
+        let args = [Arg::Text(&owner), Arg::Int(i64::try_from(seq).unwrap_or(i64::MAX)), Arg::Text(entity.as_str()), Arg::Text(id)];
+        let row = tx.fetch_one("SELECT before FROM journal WHERE owner = $1 AND seq = $2 AND entity = $3 AND id = $4", &args).await?;
+        row.map_or(Ok(None), |mut row| row.opt_text(0))
+    }
+
+    /// The journal's last entries about one thing after its creation, newest first, at most 1,000.
     ///
     /// # Errors
     /// The database fails.

@@ -101,8 +101,8 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
         out.warn(format!("snapshot {} was made here and is gone from the repository", &snapshot[..8]));
     }
     for snapshot in &report.foreign_snapshots {
-        let advice = "if you know it, `keepsake snapshot adopt` takes it for one of yours";
-        out.warn(format!("snapshot {} was not made by this home: {advice}", &snapshot[..8]));
+        let advice = "another program made it, or the vault was put back since; if you know it, `keepsake snapshot adopt`";
+        out.warn(format!("snapshot {} is not in this home's records: {advice}", &snapshot[..8]));
     }
     for (path, snapshots) in &report.affected {
         let ids = snapshots.iter().take(4).map(|id| &id[..8]).collect::<Vec<_>>().join(", ");
@@ -119,8 +119,13 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
             "Everything is there. `keepsake verify --read-data` reads every byte, too."
         });
     } else {
-        if !report.damage.is_empty() || !report.missing_snapshots.is_empty() {
-            out.say("What the vault still has, the next `keepsake backup` adds again.");
+        if !report.damage.is_empty() {
+            out.say("What the vault still has, the next `keepsake backup` adds again; `keepsake repair` saves what can be read.");
+        }
+        if !report.missing_snapshots.is_empty() {
+            out.say(
+                "What the vault holds today, the next `keepsake backup` secures again; states of the past are gone with their snapshots.",
+            );
         }
     }
     out.summary(code, json!(report));

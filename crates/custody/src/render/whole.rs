@@ -41,7 +41,7 @@ impl Renderer {
         }
         self.page_bytes = 0;
         for rendered in std::mem::take(&mut self.page) {
-            drop(out.send(Ok(Some(rendered))).await);
+            self.unheard |= out.send(Ok(Some(rendered))).await.is_err();
         }
     }
 
@@ -78,6 +78,9 @@ impl Renderer {
             day = last.to_string();
             for path in page {
                 self.send_day(path, out).await?;
+                if self.unheard {
+                    return Ok(());
+                }
             }
         }
         self.send_day(DayPath::new(None), out).await?;

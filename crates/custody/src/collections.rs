@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use keepsake_record::{Collection, CollectionId, Entity, Membership, OwnerId};
+use keepsake_vault::again;
 use serde::Serialize;
 
 use crate::{Custody, CustodyError, CustodyResult};
@@ -26,7 +27,7 @@ impl Custody {
     /// # Errors
     /// There is one of this name.
     pub async fn create_collection(&self, owner: OwnerId, name: &str) -> CustodyResult<Collection> {
-        let result = async {
+        let work = async || {
             let name = name.trim();
             if name.is_empty() || name.chars().count() > 200 {
                 return Err(CustodyError::Usage("a collection's name has 1 to 200 characters".into()));
@@ -40,7 +41,7 @@ impl Custody {
             write.commit(&self.done(owner, "collection.create", collection.id)).await?;
             Ok(collection)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), "collection.create", "", result).await
     }
 
@@ -93,7 +94,7 @@ impl Custody {
     /// One of them is not there.
     pub async fn set_membership(&self, owner: OwnerId, collection: &str, memory: &str, member: bool) -> CustodyResult<bool> {
         let verb = if member { "collection.add" } else { "collection.remove" };
-        let result = async {
+        let work = async || {
             let collection = self.collection(owner, collection).await?;
             let mut row = self.memory(owner, memory).await?;
             row.memory.collections.retain(|m| m.collection != collection.id);
@@ -106,7 +107,7 @@ impl Custody {
             write.commit(&self.done(owner, verb, row.memory.id)).await?;
             Ok(changed)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), verb, memory, result).await
     }
 }

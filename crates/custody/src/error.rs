@@ -71,6 +71,11 @@ pub enum CustodyError {
 }
 
 impl CustodyError {
+    /// Whether doing the same again may well succeed: the database ended it for the sake of others.
+    pub(crate) fn is_contended(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.is_contended())
+    }
+
     /// What a door does about it.
     pub fn kind(&self) -> ErrorKind {
         match self {

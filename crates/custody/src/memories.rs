@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use keepsake_formats::import::media_type;
 use keepsake_record::{Attachment, Change, Entity, Medium, Memory, MemoryId, OwnerId, TagName, When, Zone};
-use keepsake_vault::{ListFilter, MemoryRow, Page, SearchState};
+use keepsake_vault::{ListFilter, MemoryRow, Page, SearchState, again};
 
 use crate::{Custody, CustodyError, CustodyResult, copies::blocking};
 
@@ -115,7 +115,7 @@ impl Custody {
     /// # Errors
     /// A value breaks a rule, or a file cannot be read.
     pub async fn add_memory(&self, owner: OwnerId, draft: &MemoryDraft) -> CustodyResult<Memory> {
-        let result = async {
+        let work = async || {
             let mut memory = Memory::new(self.new_id(MemoryId::from_parts), self.now());
             memory.text.clone_from(&draft.text);
             memory.title.clone_from(&draft.title);
@@ -135,7 +135,7 @@ impl Custody {
             self.vault.index_step(owner).await?;
             Ok(memory)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), "memory.add", "", result).await
     }
 
@@ -144,7 +144,7 @@ impl Custody {
     /// # Errors
     /// It is not there, or a value breaks a rule.
     pub async fn edit_memory(&self, owner: OwnerId, id: &str, edit: &MemoryEdit) -> CustodyResult<Memory> {
-        let result = async {
+        let work = async || {
             let row = self.memory(owner, id).await?;
             if row.trashed {
                 return Err(CustodyError::Usage(format!("memory `{id}` is in the trash: `keepsake memory undelete {id}` takes it out")));
@@ -183,7 +183,7 @@ impl Custody {
             self.vault.index_step(owner).await?;
             Ok(memory)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), "memory.edit", id, result).await
     }
 
@@ -260,7 +260,7 @@ impl Custody {
     /// # Errors
     /// It is not there, or its history has no such change.
     pub async fn revert_memory(&self, owner: OwnerId, id: &str, change: u64) -> CustodyResult<bool> {
-        let result = async {
+        let work = async || {
             let id = self.memory(owner, id).await?.memory.id;
             let before = self.vault.version_before(owner, Entity::Memory, &id.to_string(), change).await?.ok_or_else(|| {
                 CustodyError::Usage(format!(
@@ -275,7 +275,7 @@ impl Custody {
             self.vault.index_step(owner).await?;
             Ok(changed)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), "memory.revert", id, result).await
     }
 
@@ -284,7 +284,7 @@ impl Custody {
     /// # Errors
     /// It is not there, or in the trash already.
     pub async fn delete_memory(&self, owner: OwnerId, id: &str) -> CustodyResult<MemoryId> {
-        let result = async {
+        let work = async || {
             let row = self.memory(owner, id).await?;
             let mut write = self.vault.write(owner, &self.actor).await?;
             write.trash_memory(&row.memory.id).await?;
@@ -292,7 +292,7 @@ impl Custody {
             self.vault.index_step(owner).await?;
             Ok(row.memory.id)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), "memory.delete", id, result).await
     }
 
@@ -335,7 +335,7 @@ impl Custody {
     /// # Errors
     /// It is not in the trash.
     pub async fn undelete_memory(&self, owner: OwnerId, id: &str) -> CustodyResult<MemoryId> {
-        let result = async {
+        let work = async || {
             let row = self.memory(owner, id).await?;
             let mut write = self.vault.write(owner, &self.actor).await?;
             write.untrash_memory(&row.memory.id).await?;
@@ -343,7 +343,7 @@ impl Custody {
             self.vault.index_step(owner).await?;
             Ok(row.memory.id)
         };
-        let result = result.await;
+        let result = again(work, CustodyError::is_contended).await;
         self.audited_failure(Some(owner), "memory.undelete", id, result).await
     }
 }

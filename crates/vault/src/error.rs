@@ -60,7 +60,32 @@ pub enum VaultError {
     Store(#[from] StoreError),
 }
 
+/// How often work is done again that the database ended for the sake of others.
+const TRIES: u32 = 8;
+
+/// Does work again, after a pause that grows, when it ends in [`VaultError::Contended`]: what it read is read anew.
+///
+/// # Errors
+/// Those of the work; [`VaultError::Contended`] when it came again and again.
+pub async fn again<T, E>(work: impl AsyncFn() -> Result<T, E>, is_contended: impl Fn(&E) -> bool) -> Result<T, E> {
+    let mut tried = 1;
+    loop {
+        match work().await {
+            Err(error) if is_contended(&error) && tried < TRIES => {
+                tokio::time::sleep(std::time::Duration::from_millis(5) * 2_u32.pow(tried)).await;
+                tried += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
 impl VaultError {
+    /// Whether doing the same again may well succeed.
+    pub fn is_contended(&self) -> bool {
+        matches!(self, Self::Contended)
+    }
+
     pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
         Self::NotFound { what, name: name.to_string() }
     }

@@ -26,7 +26,7 @@ mod write;
 
 pub use ambient::Ambient;
 pub use audit::{AuditEntry, AuditRow, Outcome};
-pub use error::{VaultError, VaultResult};
+pub use error::{VaultError, VaultResult, again};
 pub use leases::Lease;
 pub use ledger::{CatalogueRow, Debt, DestinationRow, RepositoryRow};
 pub use media::{MediaState, MediumRow};

@@ -1,7 +1,7 @@
 //! Many writers at once, also where the database ends transactions for each other's sake (SQLSTATE 40001).
 
 use futures::future::join_all;
-use keepsake_vault::VaultError;
+use keepsake_vault::{VaultError, again};
 
 use crate::engines::{entry, memory, on_each_serializable};
 
@@ -11,9 +11,12 @@ async fn writers_beside_each_other_lose_nothing() {
         let before = engine.vault.head(engine.owner).await.expect("head").seq;
         let writers = (0..8_u32).map(|writer| async move {
             for number in 0..10 {
-                let mut write = engine.vault.write(engine.owner, "test").await.expect("write");
-                write.put_memory(&memory(writer * 100 + number, "2024-03-17", "beside others")).await.expect("put");
-                write.commit(&entry("memory.put")).await.expect("commit");
+                let put = async || {
+                    let mut write = engine.vault.write(engine.owner, "test").await?;
+                    write.put_memory(&memory(writer * 100 + number, "2024-03-17", "beside others")).await?;
+                    write.commit(&entry("memory.put")).await
+                };
+                again(put, VaultError::is_contended).await.expect("in the end it is written");
             }
         });
         join_all(writers).await;
@@ -33,7 +36,7 @@ async fn one_of_many_gets_a_lease() {
             let name = format!("round {round}");
             let asked = join_all((0..8).map(|n| {
                 let (vault, name) = (&engine.vault, &name);
-                async move { vault.lease(name, &format!("process {n}")).await }
+                async move { again(async || vault.lease(name, &format!("process {n}")).await, VaultError::is_contended).await }
             }));
             let asked = asked.await;
             assert_eq!(asked.iter().filter(|lease| lease.is_ok()).count(), 1, "{} {name}", engine.name);

@@ -8,6 +8,7 @@ mod home;
 mod import;
 mod keys;
 mod memory;
+mod repair;
 mod restore;
 mod rotation;
 mod snapshot;
@@ -110,7 +111,7 @@ async fn dispatch(context: &Context, command: Command) -> CustodyResult<u8> {
         Command::Backup(args) => backup::run(context, &args).await,
         Command::Snapshot(args) => snapshot::run(context, &args).await,
         Command::Verify(args) => backup::verify(context, &args).await,
-        Command::Repair(args) => backup::repair(context, &args).await,
+        Command::Repair(args) => repair::run(context, &args).await,
         Command::Prune(args) => rotation::prune(context, &args).await,
         Command::Restore(args) => restore::run(context, &args).await,
         Command::Repository(args) => keys::repository(context, &args).await,

@@ -112,6 +112,7 @@ fn passwords_come_and_go() {
     assert_eq!(opens(&theirs), 12);
 
     std::fs::write(&mine, home.run(&["key", "reveal", "--yes"]).ended(0).out).expect("write");
+    assert!(home.run(&["key", "add", "two\nlines", "--password-file", text(&theirs)]).ended(2).err.contains("one line"));
     let own = home.json(&["key", "list"]).ended(0).json()["id"].as_str().expect("an id").to_owned();
     assert!(home.run(&["key", "remove", &own]).ended(4).err.contains("key rewrap"));
     let report = home.json(&["key", "rewrap"]).ended(0).json();

@@ -21,23 +21,31 @@ impl Custody {
         self.audited_failure(Some(owner), "snapshot.adopt", name, result).await
     }
 
-    /// Records a snapshot that no incremental may build on.
-    pub(crate) async fn catalogue_other(&self, owner: OwnerId, id: &Id, snapshot: &Snapshot, verb: &'static str) -> CustodyResult<()> {
-        let kind = row(id, snapshot).kind;
-        let made = CatalogueRow {
-            destination: self.default_destination().await?.name,
+    /// The catalogue's row of a snapshot that stands nowhere in the vault's history.
+    pub(crate) fn row_of_no_history(&self, destination: String, id: &Id, tree: &Id, kind: String) -> CatalogueRow {
+        CatalogueRow {
+            destination,
             snapshot: id.to_string(),
-            tree: snapshot.tree.to_string(),
+            tree: tree.to_string(),
             data_tree: String::new(),
-            kind: if kind.is_empty() { "foreign".into() } else { kind },
-            parent: snapshot.parent.map(|id| id.to_string()),
+            kind,
+            parent: None,
             lineage: String::new(),
             seq: 0,
             mark: String::new(),
             layout: crate::LAYOUT_VERSION,
             at: self.now().micros(),
             skipped: Vec::new(),
-        };
+        }
+    }
+
+    /// Records a snapshot that no incremental may build on.
+    pub(crate) async fn catalogue_other(&self, owner: OwnerId, id: &Id, snapshot: &Snapshot, verb: &'static str) -> CustodyResult<()> {
+        let kind = row(id, snapshot).kind;
+        let kind = if kind.is_empty() { "foreign".into() } else { kind };
+        let parent = snapshot.parent.map(|id| id.to_string());
+        let destination = self.default_destination().await?.name;
+        let made = CatalogueRow { parent, ..self.row_of_no_history(destination, id, &snapshot.tree, kind) };
         Ok(self.vault.adopt_snapshot(owner, &made, &self.done(owner, verb, &made.snapshot)).await?)
     }
 }

@@ -96,11 +96,7 @@ impl Custody {
 
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
         let lease = self.vault.lease_backup(owner, &self.holder()).await?;
-        let renewal = self.keep_renewing(lease.clone());
-        let result = self.run_or_heal(owner, kind, monitor, &lease).await;
-        renewal.abort();
-        self.vault.release(&lease).await?;
-        let report = result?;
+        let report = self.while_leased(lease, async |lease| self.run_or_heal(owner, kind, monitor, lease).await).await?;
         // What could not be written last time is owed, also when nothing else has changed.
         let owed = self.home.join("cache/system-owed");
         if report.snapshot.is_some() {
@@ -118,8 +114,17 @@ impl Custody {
         format!("process {} on {}", self.engine.pid(), self.engine.hostname())
     }
 
+    /// Does what only one process may do at a time; the lease is renewed meanwhile and given back at the end.
+    pub(crate) async fn while_leased<T>(&self, lease: Lease, work: impl AsyncFnOnce(&Lease) -> CustodyResult<T>) -> CustodyResult<T> {
+        let renewal = self.keep_renewing(lease.clone());
+        let result = work(&lease).await;
+        renewal.abort();
+        self.vault.release(&lease).await?;
+        result
+    }
+
     /// Renews a lease until it is aborted.
-    pub(crate) fn keep_renewing(&self, lease: Lease) -> tokio::task::JoinHandle<()> {
+    fn keep_renewing(&self, lease: Lease) -> tokio::task::JoinHandle<()> {
         let vault = self.vault.clone();
         tokio::spawn(async move {
             loop {

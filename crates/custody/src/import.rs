@@ -134,11 +134,7 @@ impl Custody {
             return self.run_import(owner, path, options, mode, monitor).await;
         }
         let lease = self.vault.lease(&format!("import {owner}"), &self.holder()).await?;
-        let renewal = self.keep_renewing(lease.clone());
-        let result = self.run_import(owner, path, options, mode, monitor).await;
-        renewal.abort();
-        self.vault.release(&lease).await?;
-        result
+        self.while_leased(lease, async |_| self.run_import(owner, path, options, mode, monitor).await).await
     }
 
     /// Whether a memory was edited here since it was imported.

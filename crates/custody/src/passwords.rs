@@ -66,8 +66,9 @@ impl Custody {
     /// The password is empty, the name is this program's own, or the repository cannot be written.
     pub async fn add_key(&self, owner: Option<OwnerId>, name: &str, password: Password) -> CustodyResult<String> {
         let result = async {
-            if password.reveal().is_empty() || name.is_empty() || name == OWN_NAME {
-                return Err(CustodyError::Usage(format!("a key needs a password and a name, which may not be `{OWN_NAME}`")));
+            if password.reveal().is_empty() || name.is_empty() || name == OWN_NAME || name.chars().any(char::is_control) {
+                let rule = format!("a key needs a password, and a name of one line that is not `{OWN_NAME}`");
+                return Err(CustodyError::Usage(rule));
             }
             let Copy { repository, .. } = self.existing_copy(owner).await?;
             let name = name.to_owned();
@@ -112,11 +113,7 @@ impl Custody {
         let result = async {
             let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
             let lease = self.vault.lease(&format!("rewrap {name}"), &self.holder()).await?;
-            let renewal = self.keep_renewing(lease.clone());
-            let done = self.run_rewrap(owner, &lease).await;
-            renewal.abort();
-            self.vault.release(&lease).await?;
-            done
+            self.while_leased(lease, async |lease| self.run_rewrap(owner, lease).await).await
         };
         let result = result.await;
         self.audited_failure(owner, "key.rewrap", "", result).await

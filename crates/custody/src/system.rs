@@ -1,7 +1,7 @@
 //! The system repository: what belongs to no owner, backed up so that an instance can be rebuilt.
 
 use keepsake_repository::{BackupRequest, Content, Edit, FileMeta, Silent, Snapshot};
-use keepsake_vault::{CatalogueRow, Outcome};
+use keepsake_vault::Outcome;
 use serde_json::json;
 
 use crate::{
@@ -36,20 +36,7 @@ impl Custody {
                 .backup(BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), replay: None, snapshot }, &Silent)?)
         })
         .await?;
-        let catalogue = CatalogueRow {
-            destination: row.destination,
-            snapshot: outcome.snapshot.to_string(),
-            tree: outcome.tree.to_string(),
-            data_tree: String::new(),
-            kind: "system".into(),
-            parent: None,
-            lineage: String::new(),
-            seq: 0,
-            mark: String::new(),
-            layout: crate::LAYOUT_VERSION,
-            at: self.now().micros(),
-            skipped: Vec::new(),
-        };
+        let catalogue = self.row_of_no_history(row.destination, &outcome.snapshot, &outcome.tree, "system".into());
         let entry = self.entry(None, "backup.system", &catalogue.snapshot, Outcome::Complete, json!({}));
         Ok(self.vault.record_snapshot(None, &catalogue, &[], &entry).await?)
     }

@@ -44,11 +44,12 @@ impl Custody {
             let reason = if let Some(error) = bad_indexes.iter().find(|e| !known_indexes.contains(e)) {
                 Some(format!("{error}: {again}"))
             } else if !fresh.is_empty() {
-                Some(format!("{} packs were found damaged: {again}", fresh.len()))
+                Some(format!("{}: {again}", packs_that(fresh.len(), "was found damaged", "were found damaged")))
             } else if expected && !packs.exists() {
                 Some(format!("nothing is known here of what the repository should hold: {again}"))
             } else {
-                (gone > 0).then(|| format!("{gone} packs have left the repository's index: {again}"))
+                let left = || packs_that(gone, "has left the repository's index", "have left the repository's index");
+                (gone > 0).then(|| format!("{}: {again}", left()))
             };
             Ok(Trusted { copy, reason, distrusted: bad.into_iter().collect(), bad_indexes })
         })
@@ -96,6 +97,10 @@ impl Custody {
     pub(crate) fn cache_file(&self, copy: &Copy, ending: &str) -> PathBuf {
         self.home.join("cache").join(format!("{}.{ending}", copy.repository.id()))
     }
+}
+
+fn packs_that(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 pack {one}") } else { format!("{count} packs {many}") }
 }
 
 /// The lines of a list; none if there is no file.

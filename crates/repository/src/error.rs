@@ -49,7 +49,7 @@ pub enum RepositoryError {
         problem: String,
     },
     /// Nothing in the repository answers to this name.
-    #[error("no snapshot is called `{name}`")]
+    #[error("no snapshot is called `{name}`: `keepsake snapshot list` shows them")]
     NoSnapshot {
         /// What was asked for.
         name: String,

@@ -165,6 +165,20 @@ pub(crate) fn read(bytes: &[u8], password: &Password) -> RepositoryResult<Option
 mod tests {
     use super::*;
 
+    /// What a key file may ask of memory counts the table and the lanes.
+    #[test]
+    fn costs_that_no_machine_should_pay_are_refused() {
+        let with = |n: u64, r: u32, p: u32| {
+            let (salt, data) = (BASE64.encode(&[0; 64]), BASE64.encode(&[0; 64]));
+            let json = serde_json::json!({ "created": "", "username": "", "hostname": "", "kdf": "scrypt", "N": n, "r": r, "p": p, "salt": salt, "data": data });
+            read(json.to_string().as_bytes(), &Password::new("x".into()))
+        };
+        assert!(matches!(with(16, 8, 1), Ok(None)), "cheap, and another password");
+        for (n, r, p) in [(2, 1 << 23, 64), (1 << 30, 8, 1), (15, 8, 1), (16, 0, 1), (16, 8, 0), (16, 8, 65)] {
+            assert!(matches!(with(n, r, p), Err(RepositoryError::Damaged { .. })), "N {n}, r {r}, p {p}");
+        }
+    }
+
     #[test]
     fn agrees_with_the_vector_for_scrypt() {
         let key = user_key(&Password::new("test".into()), &[0; 64], KdfCost { log_n: 10, r: 8, p: 1 }).expect("valid cost");

@@ -58,7 +58,7 @@ pub use prune::{Protected, PruneOptions, PrunePlan, PruneReport, Pruning};
 pub use repair::RepairReport;
 pub use repository::Repository;
 pub use restore::{RestoreOptions, RestoreOutcome};
-pub use rewrite::{RewriteOutcome, Rewriter, Rewritten, Verdict as FileVerdict, WithoutPaths};
+pub use rewrite::{FileVerdict, RewriteOutcome, Rewriter, Rewritten, WithoutPaths};
 pub use rotation::{Candidate, Count, Policy, Verdict, decide};
 pub use snapshot::Snapshot;
 pub use tree::{Node, NodeKind, Tree};

@@ -15,7 +15,7 @@ use crate::{
 
 /// What becomes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FileVerdict {
     /// It stays as it is.
     Keep,
     /// It gets this content, cut into spans.
@@ -33,7 +33,7 @@ pub trait Rewriter: Sync {
     ///
     /// # Errors
     /// The bytes are not what they should be: the rewrite ends, nothing has changed.
-    fn file(&self, path: &str, bytes: &[u8]) -> Result<(Verdict, u64), String>;
+    fn file(&self, path: &str, bytes: &[u8]) -> Result<(FileVerdict, u64), String>;
 
     /// Whether a file tells about the others (a count, say) and is decided once they are.
     fn is_summary(&self, _path: &str) -> bool {
@@ -44,8 +44,8 @@ pub trait Rewriter: Sync {
     ///
     /// # Errors
     /// As [`Rewriter::file`].
-    fn summary(&self, _path: &str, _bytes: &[u8], _gone: u64) -> Result<Verdict, String> {
-        Ok(Verdict::Keep)
+    fn summary(&self, _path: &str, _bytes: &[u8], _gone: u64) -> Result<FileVerdict, String> {
+        Ok(FileVerdict::Keep)
     }
 }
 
@@ -59,9 +59,9 @@ impl Rewriter for WithoutPaths {
         self.0.iter().any(|p| below(path, p) || below(p, path))
     }
 
-    fn file(&self, path: &str, _bytes: &[u8]) -> Result<(Verdict, u64), String> {
+    fn file(&self, path: &str, _bytes: &[u8]) -> Result<(FileVerdict, u64), String> {
         let below = |p: &String| path == p || path.strip_prefix(p.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        Ok(if self.0.iter().any(below) { (Verdict::Drop, 1) } else { (Verdict::Keep, 0) })
+        Ok(if self.0.iter().any(below) { (FileVerdict::Drop, 1) } else { (FileVerdict::Keep, 0) })
     }
 }
 
@@ -269,14 +269,14 @@ impl Rewriting<'_> {
                 (self.rewriter.summary(path, &self.repository.file_bytes(node)?, gone).map_err(unusable)?, 0)
             }
             // Links and devices have no content: only where they are matters.
-            (NodeKind::File, ..) => (Verdict::Keep, 0),
+            (NodeKind::File, ..) => (FileVerdict::Keep, 0),
             (_, None, _) => self.rewriter.file(path, b"").map_err(unusable)?,
-            _ => (Verdict::Keep, 0),
+            _ => (FileVerdict::Keep, 0),
         };
         let new = match verdict {
-            Verdict::Keep => return Ok((Some(node.clone()), gone)),
-            Verdict::Drop => None,
-            Verdict::Replace(spans) => {
+            FileVerdict::Keep => return Ok((Some(node.clone()), gone)),
+            FileVerdict::Drop => None,
+            FileVerdict::Replace(spans) => {
                 let ids = spans.iter().map(|span| self.writer.add_data(span, 0)).collect::<RepositoryResult<Vec<Id>>>()?;
                 let size = spans.iter().map(|span| span.len() as u64).sum();
                 Some(Node { content: Some(ids), size, ..node.clone() })

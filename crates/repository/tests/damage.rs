@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use keepsake_repository::{
-    CheckOptions, Content, DamageKind, Edit, FileMeta, Id, Password, Repository, RepositoryError, RestoreOptions, Share, Silent,
+    CheckOptions, Content, DamageKind, Edit, FileMeta, Id, KdfCost, OWN_NAME, Password, Repository, RepositoryError, RestoreOptions, Share,
+    Silent,
 };
 use keepsake_storage::{MemoryStore, ObjectName, PutMode, Store};
 
@@ -88,6 +89,29 @@ fn locks_are_honoured() {
     let error = repository.check(&CheckOptions::default(), &Silent).expect_err("locked");
     assert!(matches!(&error, RepositoryError::Locked { holder, .. } if holder.contains("4711 on elsewhere")), "{error}");
     assert!(store.head(&name).expect("head").is_some(), "a foreign lock is never removed");
+}
+
+/// Readers try twenty keys: there is room for nineteen of people's and for a new one of this program's own, and no more.
+#[test]
+fn nobody_is_locked_out_by_too_many_keys() {
+    let (store, _) = small();
+    let repository = reopen(store.clone());
+    let cost = KdfCost { log_n: 4, r: 8, p: 1 };
+    let password = |number: u32| Password::new(format!("password {number}"));
+    for number in 1..19 {
+        repository.add_password(&password(number), cost, "somebody").expect("room");
+    }
+    let error = repository.add_password(&password(19), cost, "somebody").expect_err("no room");
+    assert!(matches!(error, RepositoryError::TooManyKeys { .. }), "{error}");
+    repository.add_password(&password(20), cost, OWN_NAME).expect("the last place");
+    assert!(repository.add_password(&password(21), cost, OWN_NAME).is_err());
+    for number in (1..19).chain([20]) {
+        repository.opens_with(&password(number)).expect("every one of them opens");
+    }
+    let keys: Vec<Id> = repository.keys().expect("keys").into_iter().map(|(id, _)| id).collect();
+    keys[1..].iter().for_each(|id| repository.remove_key(id).expect("remove"));
+    let error = repository.remove_key(&keys[0]).expect_err("the last one");
+    assert!(matches!(error, RepositoryError::LastKey { .. }), "{error}");
 }
 
 #[test]

@@ -5,10 +5,12 @@
 mod engine;
 mod library;
 mod measuring;
+mod rewrite;
 mod vault;
 
 pub fn run(args: &[String]) -> Result<(), String> {
     match args.first().map(String::as_str) {
+        Some("rewrite") => rewrite::run(&args[1..]),
         Some("engine") => engine::run(&args[1..]),
         _ => vault::run(args),
     }

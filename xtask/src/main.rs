@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&args[1..]),
-        _ => Err("usage: cargo xtask tidy | bench [MEMORIES] | bench engine [MIB] [FILES]".into()),
+        _ => Err("usage: cargo xtask tidy | bench [MEMORIES] | bench engine [MIB] [FILES] | bench rewrite [MEMORIES] [SNAPSHOTS]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     memory::{Collection, Memory},
-    snapshot::{Forget, From, Prune, Repair, Snapshot, Verify},
+    snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
 };
 
 /// Keeps people's memories safe for life.

@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod repair;
 mod restore;
+mod rewriting;
 mod rotation;
 mod snapshot;
 

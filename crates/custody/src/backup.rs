@@ -157,7 +157,7 @@ impl Custody {
         let known: Vec<CatalogueRow> = known.into_iter().filter(|row| row.destination == place).collect();
         let trusted = self.trusted(copy, !known.is_empty()).await?;
         let (mut trusted, foreign) = self.leave_foreign_lineage(owner, trusted, &known).await?;
-        trusted.reason = foreign.or(trusted.reason);
+        trusted.reason = foreign.or(trusted.reason).or(self.unfinished_rewrite(owner).await?);
         let debts: std::collections::BTreeSet<String> = self.vault.debts(owner).await?.into_iter().map(|d| d.path).collect();
         // Held from here on; nothing else of the vault is asked for while it is.
         let mut snapshot = self.vault.snapshot(owner).await?;

@@ -50,15 +50,12 @@ impl Custody {
         self.audited_failure(owner, "prune", "", result).await
     }
 
-    /// The repository with what is known of damage in it, and what must stay recoverable whatever happened to its snapshot.
+    /// The repository with what is known of damage in it, and what must stay recoverable whatever happened to its snapshots'
+    /// files: everything that was recorded and not forgotten.
     async fn to_prune(&self, owner: Option<OwnerId>) -> CustodyResult<(Trusted, Protected)> {
         let copy = self.existing_copy(owner).await?;
-        let pins: Vec<String> = match owner {
-            Some(owner) => self.vault.pins(owner).await?.into_iter().map(|pin| pin.snapshot).collect(),
-            None => Vec::new(),
-        };
-        let rows = self.vault.catalogue(owner).await?.into_iter().filter(|row| pins.contains(&row.snapshot));
-        let protected: BTreeMap<Id, Id> = rows.filter_map(|row| Some((row.snapshot.parse().ok()?, row.tree.parse().ok()?))).collect();
-        Ok((self.trusted(copy, false).await?, Protected(protected)))
+        let rows = self.vault.catalogue(owner).await?.into_iter().filter(|row| row.destination == copy.row.destination);
+        let recorded: BTreeMap<Id, Id> = rows.filter_map(|row| Some((row.snapshot.parse().ok()?, row.tree.parse().ok()?))).collect();
+        Ok((self.trusted(copy, false).await?, Protected(recorded)))
     }
 }

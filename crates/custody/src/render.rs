@@ -2,6 +2,7 @@
 
 mod changed;
 mod data_id;
+mod spans;
 mod stream;
 mod whole;
 
@@ -9,12 +10,12 @@ use keepsake_record::{
     Entity, Owner, Sha256Digest, bundle, canonical_line,
     layout::{self, SEGMENT_CHANGES, ShardLimits, TAIL_PATH},
 };
-use keepsake_vault::{DayFileRow, Head, Snapshot, Vault};
-use sha2::{Digest, Sha256};
+use keepsake_vault::{Head, Snapshot, Vault};
 
 pub(crate) use self::{
     changed::ParentDays,
     data_id::data_id,
+    spans::{change_key, change_spans, day_spans, entity_spans, memory_spans, node_time},
     stream::{MediaReader, RenderedStream},
 };
 use crate::CustodyResult;
@@ -54,45 +55,6 @@ impl Rendered {
     fn whole(path: &str, bytes: Vec<u8>) -> Self {
         Self { path: path.into(), body: Body::Spans(vec![bytes]) }
     }
-}
-
-/// The time that a node of the tree shows: a function of its path, because what it holds is not when it was made.
-pub(crate) fn node_time(path: &str) -> String {
-    let mut parts = path.split('/').skip(2);
-    let date = match (parts.next(), parts.next(), parts.next()) {
-        (Some(year), Some(month), name) if year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()) && month.len() == 2 => {
-            let day = name.and_then(|n| n.get(8..10)).filter(|_| path.starts_with("data/memories/")).unwrap_or("01");
-            format!("{year}-{month}-{day}")
-        }
-        _ => "2000-01-01".into(),
-    };
-    format!("{date}T00:00:00Z")
-}
-
-/// Joins lines into spans, cut where the format says.
-fn cut<'a>(lines: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Vec<u8>> {
-    let mut spans = Vec::new();
-    let mut span = Vec::new();
-    for (key, line) in lines {
-        span.extend_from_slice(line);
-        span.push(b'\n');
-        if layout::cuts_after(key, span.len()) {
-            spans.push(std::mem::take(&mut span));
-        }
-    }
-    if !span.is_empty() {
-        spans.push(span);
-    }
-    spans
-}
-
-fn day_spans(rows: &[DayFileRow]) -> Vec<Vec<u8>> {
-    cut(rows.iter().map(|row| (row.shard, row.record.as_bytes())))
-}
-
-fn entity_key(id: &str) -> u64 {
-    let digest = Sha256::digest(id.as_bytes());
-    u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
 }
 
 const SMALL_FILES: [(Entity, &str); 5] = [
@@ -161,7 +123,7 @@ impl Renderer {
 
     async fn entity_file(&mut self, entity: Entity, name: Option<&str>, path: &str) -> CustodyResult<Rendered> {
         let lines = self.state().await?.entity_lines(entity, name).await?;
-        let spans = cut(lines.iter().map(|(id, record)| (entity_key(id), record.as_bytes())));
+        let spans = entity_spans(lines.iter().map(|(id, record)| (id.as_str(), record.as_bytes())));
         Ok(Rendered::spans(format!("data/{path}"), spans))
     }
 
@@ -174,9 +136,8 @@ impl Renderer {
 
     async fn changes(&mut self, path: String, after: u64, to: u64) -> CustodyResult<Rendered> {
         let changes = self.state().await?.changes(after, to).await?;
-        let lines: Vec<(u64, Vec<u8>)> =
-            changes.iter().map(|change| (if change.seq % 64 == 0 { 0 } else { 1 }, canonical_line(change))).collect();
-        Ok(Rendered::spans(format!("history/{path}"), cut(lines.iter().map(|(key, line)| (*key, line.as_slice())))))
+        let lines: Vec<(u64, Vec<u8>)> = changes.iter().map(|change| (change.seq, canonical_line(change))).collect();
+        Ok(Rendered::spans(format!("history/{path}"), change_spans(lines.iter().map(|(seq, line)| (*seq, line.as_slice())))))
     }
 
     async fn segment(&mut self, segment: u64) -> CustodyResult<Rendered> {

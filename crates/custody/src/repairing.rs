@@ -1,14 +1,21 @@
-//! Repairing a repository: everything is read, what can be saved is saved, and the next backup adds again what the vault has.
+//! Repairing a repository: everything is read, what can be saved is saved, lost snapshots are written anew from what was
+//! recorded of them, and the next backup adds again what the vault has.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use keepsake_record::OwnerId;
-use keepsake_repository::{CheckOptions, Id, Monitor, RepairReport, Share};
-use keepsake_vault::Outcome;
+use keepsake_record::{OwnerId, Timestamp};
+use keepsake_repository::{CheckOptions, Id, Monitor, RepairReport, RepositoryError, Share, Snapshot};
+use keepsake_vault::{CatalogueRow, Outcome, Remade};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Custody, CustodyResult, copies::blocking};
+use crate::{
+    Custody, CustodyResult,
+    copies::{Copy, blocking},
+};
 
 /// What a repair would look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +24,17 @@ pub struct RepairPlan {
     pub damage: Vec<String>,
     /// The packs that are read again, blob by blob.
     pub packs: BTreeSet<Id>,
+    /// Snapshots whose files are damaged, or missing though they were recorded.
+    pub snapshots: BTreeSet<Id>,
+}
+
+/// What became of snapshots whose files were lost or damaged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SnapshotsRepaired {
+    /// Those that were written anew: old and new id.
+    pub remade: Vec<(String, String)>,
+    /// Those of which nothing is known, or too little is left. Their damaged files are gone.
+    pub lost: Vec<String>,
 }
 
 impl Custody {
@@ -27,10 +45,16 @@ impl Custody {
     pub async fn plan_repair(&self, owner: Option<OwnerId>, monitor: Arc<dyn Monitor>) -> CustodyResult<RepairPlan> {
         let result = async {
             let copy = self.existing_copy(owner).await?;
+            let recorded: BTreeSet<Id> = self.recorded(owner, &copy).await?.into_keys().collect();
             blocking(move || {
                 let report = copy.repository.check(&CheckOptions { read_data: Some(Share::All) }, &*monitor)?;
                 let packs = report.damage.iter().filter_map(|damage| damage.pack).collect();
-                Ok(RepairPlan { damage: report.damage.into_iter().map(|damage| damage.message).collect(), packs })
+                let mut damage: Vec<String> = report.damage.into_iter().map(|damage| damage.message).collect();
+                let there: BTreeSet<Id> = copy.repository.snapshot_ids()?.into_iter().collect();
+                let mut snapshots: BTreeSet<Id> = recorded.difference(&there).copied().collect();
+                damage.extend(snapshots.iter().map(|id| format!("snapshot {} was recorded and is not there", &id.to_string()[..8])));
+                snapshots.extend(copy.repository.damaged_snapshots()?);
+                Ok(RepairPlan { damage, packs, snapshots })
             })
             .await
         };
@@ -38,23 +62,98 @@ impl Custody {
         self.audited(owner, "repair.plan", "", result).await
     }
 
-    /// Saves what can be read of damaged packs and makes the index say what is there. The next backup is a full one: it
+    /// Saves what can be read of damaged packs, writes lost snapshots anew, and makes the index say what is there. The next backup is a full one: it
     /// notices that packs are gone, and adds again what the vault still has.
     ///
     /// # Errors
     /// Others work on the repository, or the store fails. Whatever could be read before can be read after.
-    pub async fn repair(&self, owner: Option<OwnerId>, plan: &RepairPlan, monitor: Arc<dyn Monitor>) -> CustodyResult<RepairReport> {
+    pub async fn repair(
+        &self,
+        owner: Option<OwnerId>,
+        plan: &RepairPlan,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<(RepairReport, SnapshotsRepaired)> {
         let packs = plan.packs.clone();
         let result = async {
             let copy = self.existing_copy(owner).await?;
-            self.vault.audit(&self.entry(owner, "repair.begin", "", Outcome::Complete, json!({ "packs": packs }))).await?;
-            blocking(move || Ok(copy.repository.repair(&packs, &*monitor)?)).await
+            let detail = json!({ "packs": packs, "snapshots": plan.snapshots });
+            self.vault.audit(&self.entry(owner, "repair.begin", "", Outcome::Complete, detail)).await?;
+            let working = monitor.clone();
+            let (copy, report) = blocking(move || {
+                let report = copy.repository.repair(&packs, &*working)?;
+                Ok((copy, report))
+            })
+            .await?;
+            Ok((report, self.repair_snapshots(owner, copy, plan.snapshots.clone(), monitor).await?))
         };
         let result = result.await;
-        if let Ok(report) = &result {
-            let outcome = if report.blobs_lost == 0 { Outcome::Complete } else { Outcome::Skipped };
-            self.vault.audit(&self.entry(owner, "repair", "", outcome, json!(report))).await?;
+        if let Ok((report, snapshots)) = &result {
+            let outcome = if report.blobs_lost == 0 && snapshots.lost.is_empty() { Outcome::Complete } else { Outcome::Skipped };
+            self.vault.audit(&self.entry(owner, "repair", "", outcome, json!({ "report": report, "snapshots": snapshots }))).await?;
         }
         self.audited_failure(owner, "repair", "", result).await
     }
+
+    /// The catalogue's rows of a repository, by snapshot.
+    async fn recorded(&self, owner: Option<OwnerId>, copy: &Copy) -> CustodyResult<BTreeMap<Id, CatalogueRow>> {
+        let rows = self.vault.catalogue(owner).await?.into_iter().filter(|row| row.destination == copy.row.destination);
+        Ok(rows.filter_map(|row| Some((row.snapshot.parse().ok()?, row))).collect())
+    }
+
+    /// Writes snapshots anew whose trees are still whole. Of a folder's snapshot all but its path was recorded.
+    async fn repair_snapshots(
+        &self,
+        owner: Option<OwnerId>,
+        copy: Copy,
+        lost: BTreeSet<Id>,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<SnapshotsRepaired> {
+        let mut rows = self.recorded(owner, &copy).await?;
+        let wanted: Vec<(Id, Option<Snapshot>)> =
+            lost.into_iter().map(|id| (id, rows.remove(&id).and_then(|row| again(owner, &row)))).collect();
+        let destination = copy.row.destination.clone();
+        let (report, remade) = blocking(move || {
+            let (mut report, mut remade) = (SnapshotsRepaired::default(), Vec::new());
+            copy.repository.load_index()?;
+            for (id, snapshot) in &wanted {
+                let written = snapshot.as_ref().map(|snapshot| copy.repository.rewrite_lost_snapshot(snapshot, &*monitor));
+                match written {
+                    Some(Ok(new)) => {
+                        let tree = snapshot.as_ref().map(|snapshot| snapshot.tree.to_string()).unwrap_or_default();
+                        report.remade.push((id.to_string(), new.to_string()));
+                        remade.push(Remade { old: id.to_string(), new: new.to_string(), tree, data_tree: None });
+                    }
+                    Some(Err(RepositoryError::Damaged { .. })) | None => report.lost.push(id.to_string()),
+                    Some(Err(error)) => return Err(error.into()),
+                }
+            }
+            let damaged = copy.repository.damaged_snapshots()?;
+            if !damaged.is_empty() {
+                copy.repository.forget(&damaged, &*monitor)?;
+            }
+            Ok((report, remade))
+        })
+        .await?;
+        if let Some(owner) = owner.filter(|_| !report.remade.is_empty()) {
+            self.vault.replace_snapshots(owner, &destination, &remade, &self.done(owner, "snapshot.remade", "")).await?;
+        }
+        if let Some(owner) = owner.filter(|_| !report.lost.is_empty()) {
+            self.vault.strike_snapshots(owner, &destination, &report.lost, &self.done(owner, "snapshot.lost", "")).await?;
+        }
+        Ok(report)
+    }
+}
+
+/// A recorded snapshot as it was written, but for the second in which it was begun.
+fn again(owner: Option<OwnerId>, row: &CatalogueRow) -> Option<Snapshot> {
+    let time = Timestamp::from_micros(row.at).ok()?.to_string();
+    let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
+    let (path, tags) = match owner {
+        Some(owner) if !row.lineage.is_empty() => {
+            ("/keepsake", crate::vault_source::tags(owner, &row.kind, &row.lineage, row.seq, &row.mark))
+        }
+        _ => ("/a folder whose path was lost", vec![row.kind.clone()]),
+    };
+    let (tree, original) = (row.tree.parse().ok()?, row.snapshot.parse().ok());
+    Some(Snapshot { tree, original, tags, ..Snapshot::new(time, path, program) })
 }

@@ -49,7 +49,7 @@ pub struct SnapshotRow {
 }
 
 /// A file or folder in a snapshot.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its path.
     pub path: String,

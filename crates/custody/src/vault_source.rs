@@ -117,15 +117,7 @@ impl VaultSource {
     fn snapshot(&self, request: &Request, head: &Head) -> Snapshot {
         Snapshot {
             parent: request.base.as_ref().and_then(|base| base.snapshot),
-            tags: vec![
-                "keepsake-bundle".into(),
-                format!("layout={LAYOUT_VERSION}"),
-                format!("owner={}", self.owner),
-                format!("kind={}", request.kind.as_str()),
-                format!("lineage={}", head.lineage),
-                format!("seq={}", head.seq),
-                format!("mark={}", head.mark),
-            ],
+            tags: tags(self.owner, request.kind.as_str(), &head.lineage, head.seq, &head.mark),
             ..Snapshot::new(request.time.clone(), "/keepsake", concat!("keepsake ", env!("CARGO_PKG_VERSION")))
         }
     }
@@ -178,6 +170,19 @@ impl VaultSource {
             }
         }
     }
+}
+
+/// What a snapshot of a vault says of itself.
+pub(crate) fn tags(owner: OwnerId, kind: &str, lineage: &str, seq: u64, mark: &str) -> Vec<String> {
+    vec![
+        "keepsake-bundle".into(),
+        format!("layout={LAYOUT_VERSION}"),
+        format!("owner={owner}"),
+        format!("kind={kind}"),
+        format!("lineage={lineage}"),
+        format!("seq={seq}"),
+        format!("mark={mark}"),
+    ]
 }
 
 /// An error of the vault while the engine reads from it.

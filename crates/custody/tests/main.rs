@@ -10,4 +10,5 @@ mod lost_media;
 mod moving;
 mod parents;
 mod recorded;
+mod rewriting;
 mod support;

@@ -94,3 +94,32 @@ async fn adopting_what_came_after_hides_no_fork() {
     assert_ne!(home.custody.vault().head(home.owner).await.expect("head").lineage, lineage);
     assert_eq!(home.custody.snapshot(home.owner, &Source::Home, "latest").await.expect("latest").id, latest);
 }
+
+/// One snapshot's file is lost, another's is damaged: both are written anew from what was recorded, and a prune in between
+/// takes nothing of theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_snapshots_are_written_anew() {
+    let home = home().await;
+    let ids = [add(&home, "one").await, add(&home, "two").await, add(&home, "three").await];
+    let silent = Arc::new(Silent);
+    let before = home.custody.snapshots(home.owner, &Source::Home).await.expect("list").0;
+    home.custody.pin_snapshot(home.owner, &ids[0], "a promise").await.expect("pin");
+    let root = home.path().join(format!("backups/owners/{}/g1/snapshots", home.owner));
+    fs::remove_file(root.join(&ids[0])).expect("lost");
+    let nothing_unused = keepsake_custody::PruneOptions { max_unused_percent: 0 };
+    let plan = home.custody.plan_prune(Some(home.owner), nothing_unused, silent.clone()).await.expect("plan");
+    home.custody.prune(Some(home.owner), plan, silent.clone()).await.expect("prune");
+    fs::write(root.join(&ids[1]), "not what was written").expect("damaged");
+    let plan = home.custody.plan_repair(Some(home.owner), silent.clone()).await.expect("plan");
+    assert_eq!((plan.snapshots.len(), plan.damage.len()), (2, 2), "{plan:?}");
+    let (_, repaired) = home.custody.repair(Some(home.owner), &plan, silent.clone()).await.expect("repair");
+    assert_eq!((repaired.remade.len(), repaired.lost.len()), (2, 0), "{repaired:?}");
+    assert!(verify(&home).await.is_sound());
+    let after = home.custody.snapshots(home.owner, &Source::Home).await.expect("list").0;
+    for (was, is) in before.iter().zip(&after) {
+        assert_eq!((&was.tree, &was.tags, &was.kind), (&is.tree, &is.tags, &is.kind));
+    }
+    let pinned = home.custody.pins(home.owner).await.expect("pins").into_keys().next().expect("one");
+    assert!(after.iter().any(|row| row.id == pinned), "the pin went with it");
+    assert_eq!(home.backup(BackupKind::Incremental).await.snapshot, None, "the newest is still the parent");
+}

@@ -29,7 +29,7 @@ pub async fn small_home() -> Home {
 }
 
 /// Cuts day files after four memories, so that few memories reach every case.
-const SMALL: ShardLimits = ShardLimits { memories_max: 4, bytes_max: 4096 };
+pub const SMALL: ShardLimits = ShardLimits { memories_max: 4, bytes_max: 4096 };
 
 impl Home {
     /// Opens the home again, cutting small.

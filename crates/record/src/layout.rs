@@ -97,6 +97,12 @@ impl ShardPrefix {
         Self { bits: self.bits | (u64::from(bit) << (63 - self.len)), len: self.len + 1 }
     }
 
+    /// The node above; `None` above the root.
+    pub fn parent(&self) -> Option<Self> {
+        let len = self.len.checked_sub(1)?;
+        Some(Self { bits: self.bits & !(1 << (63 - len)), len })
+    }
+
     /// The smallest and the largest shard key below this node.
     pub fn range(&self) -> (u64, u64) {
         let rest = if self.len == 64 { 0 } else { u64::MAX >> self.len };
@@ -125,6 +131,15 @@ impl ShardPrefix {
 impl fmt::Display for ShardPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (0..self.len).try_for_each(|i| f.write_str(if self.bits >> (63 - i) & 1 == 1 { "1" } else { "0" }))
+    }
+}
+
+/// The day and the shard that a file's path, as [`DayPath::file`] made it, belongs to.
+pub fn day_file(path: &str) -> Option<(DayPath, ShardPrefix)> {
+    let stem = path.strip_suffix(".ndjson")?;
+    match stem.split_once(".split/") {
+        Some((day, bits)) => Some((day.parse().ok()?, ShardPrefix::parse(bits).filter(|prefix| !prefix.is_root())?)),
+        None => Some((stem.parse().ok()?, ShardPrefix::ROOT)),
     }
 }
 
@@ -256,6 +271,8 @@ mod tests {
         assert_eq!(ShardPrefix::parse("10"), Some(node));
         assert_eq!(node.range(), (1 << 63, (1 << 63) | (u64::MAX >> 2)));
         assert_eq!(ShardPrefix::ROOT.range(), (0, u64::MAX));
+        let above: Vec<String> = std::iter::successors(Some(node), ShardPrefix::parent).map(|n| n.to_string()).collect();
+        assert_eq!(above, ["10", "1", ""]);
     }
 
     #[test]
@@ -264,5 +281,10 @@ mod tests {
             assert_eq!(text.parse::<DayPath>().expect("valid").to_string(), text);
         }
         assert!("memories/2024/04/2024-03-17".parse::<DayPath>().is_err());
+        let day: DayPath = "memories/2024/03/2024-03-17".parse().expect("valid");
+        for prefix in [ShardPrefix::ROOT, ShardPrefix::ROOT.child(true).child(false)] {
+            assert_eq!(day_file(&day.file(&prefix)), Some((day, prefix)));
+        }
+        assert_eq!(day_file("memories/2024/03/2024-03-17.split/.ndjson"), None);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Edit, EditKind, Id, LockKind, Monitor, Node, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
+    Edit, EditKind, Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, Silent, Snapshot, Tree,
     index::BlobKind,
     pool::{Pool, Queue, ReadError, Reply},
     writer::Writer,
@@ -92,7 +92,7 @@ impl Repository {
         self.refuse_if_old()?;
         let lock = self.lock(LockKind::Shared)?;
         let writer = Writer::new(self, &lock);
-        let Built { tree, skipped, files_read, bytes_read, snapshot } = match build_all(self, &writer, request, monitor) {
+        let (Built { tree, skipped, files_read, bytes_read }, snapshot) = match build_all(self, &writer, request, monitor) {
             Ok(built) => built,
             Err(error) => {
                 writer.abandon();
@@ -121,26 +121,35 @@ impl Repository {
 
 struct Built {
     tree: Id,
-    snapshot: Snapshot,
     skipped: Vec<SkippedPath>,
     files_read: u64,
     bytes_read: u64,
 }
 
-fn build_all(repository: &Repository, writer: &Writer<'_>, request: BackupRequest<'_>, monitor: &dyn Monitor) -> RepositoryResult<Built> {
+fn build_all(
+    repository: &Repository,
+    writer: &Writer<'_>,
+    request: BackupRequest<'_>,
+    monitor: &dyn Monitor,
+) -> RepositoryResult<(Built, Snapshot)> {
     let BackupRequest { parent_tree, carry_tree, edits, replay, snapshot } = request;
-    let first = build(repository, writer, parent_tree, carry_tree, edits, snapshot, monitor)?;
-    let Some(replay) = replay else { return Ok(first) };
+    let first = build(repository, writer, parent_tree, carry_tree, edits, monitor)?;
+    let Some(replay) = replay else { return Ok((first, snapshot)) };
     // The trees of the first round are read again.
     writer.settle()?;
     let (edits, snapshot) = replay(&first.tree)?;
     let mut again = HashSet::new();
     let edits = edits.inspect(|edit| again.extend(edit.iter().map(|e| e.path.clone())));
-    let mut last = build(repository, writer, Some(first.tree), carry_tree, Box::new(edits), snapshot, monitor)?;
+    let mut last = build(repository, writer, Some(first.tree), carry_tree, Box::new(edits), monitor)?;
     last.skipped.extend(first.skipped.into_iter().filter(|s| !again.contains(s.path.as_bytes())));
     last.files_read += first.files_read;
     last.bytes_read += first.bytes_read;
-    Ok(last)
+    Ok((last, snapshot))
+}
+
+/// A tree with edits carried out over it.
+pub(crate) fn edited(repository: &Repository, writer: &Writer<'_>, tree: Id, edits: Vec<Edit>) -> RepositoryResult<Id> {
+    Ok(build(repository, writer, Some(tree), None, Box::new(edits.into_iter().map(Ok)), &Silent)?.tree)
 }
 
 fn build<'a>(
@@ -149,7 +158,6 @@ fn build<'a>(
     parent: Option<Id>,
     carry: Option<Id>,
     edits: EditStream<'a>,
-    snapshot: Snapshot,
     monitor: &dyn Monitor,
 ) -> RepositoryResult<Built> {
     let pool = Pool::new(repository, writer, monitor);
@@ -179,7 +187,7 @@ fn build<'a>(
             None => writer.add_tree(&Tree::default().encode())?,
         };
         let Builder { skipped, files_read, bytes_read, .. } = builder;
-        Ok(Built { tree: root, snapshot, skipped, files_read, bytes_read })
+        Ok(Built { tree: root, skipped, files_read, bytes_read })
     })
 }
 
@@ -280,11 +288,15 @@ impl Builder<'_> {
     fn below(&mut self, prefix: &[u8], name: &[u8], before: Option<Node>) -> RepositoryResult<Option<Slot>> {
         let path = [prefix, name, b"/"].concat();
         let subtree = self.dir(&path, before.as_ref().and_then(|n| n.subtree))?;
+        let Some(subtree) = subtree else {
+            // Something went below what is no folder: nothing was there, and what is there stays.
+            return Ok(before.filter(|node| node.kind != NodeKind::Dir).map(Slot::Done));
+        };
         let node = |id| match &before {
             Some(node) if node.subtree.is_some() => Node { subtree: Some(id), ..node.clone() },
             _ => Node { name: name.to_vec(), ..Node::virtual_dir("", DIR_TIME, id) },
         };
-        Ok(subtree.map(|id| Slot::Done(node(id))))
+        Ok(Some(Slot::Done(node(subtree))))
     }
 
     fn close(&mut self, slots: Vec<Slot>) -> RepositoryResult<Option<Id>> {

@@ -5,14 +5,24 @@ use std::{
     io::{self, Read},
 };
 
-use crate::{Node, NodeKind};
+use crate::{Id, Node, NodeKind};
 
 /// Where the bytes of a file come from.
 pub enum Content {
     /// Bytes that the source has cut already; each span becomes one blob.
     Spans(Vec<Vec<u8>>),
+    /// Pieces, some of which the repository has already, as the writer of them knows.
+    Pieces(Vec<Piece>),
     /// A reader that is opened when its turn comes; cut by content. An error of the reader skips the file, not the run.
     Stream(Box<dyn FnOnce() -> io::Result<Box<dyn Read>> + Send>),
+}
+
+/// A piece of a file; each becomes, or is, one blob.
+pub enum Piece {
+    /// Content that the repository has, and its length.
+    Known(Id, u64),
+    /// Bytes.
+    New(Vec<u8>),
 }
 
 /// Why the bytes of one file could not be had.

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::{Content, Cutter, Id, Monitor, Repository, RepositoryError, writer::Writer};
+use crate::{Content, Cutter, Id, Monitor, Piece, Repository, RepositoryError, writer::Writer};
 
 /// Files that wait for a worker.
 const WAITING_FILES: usize = 32;
@@ -229,6 +229,18 @@ impl<'r> Pool<'r> {
         };
         let read = match content {
             Content::Spans(spans) => spans.iter().try_for_each(|span| add(span)),
+            Content::Pieces(pieces) => {
+                let known: u64 = pieces.iter().map(|piece| if let Piece::Known(_, bytes) = piece { *bytes } else { 0 }).sum();
+                let each = pieces.into_iter().try_for_each(|piece| match piece {
+                    Piece::New(bytes) => add(&bytes),
+                    Piece::Known(id, _) => {
+                        file.state().ids.push(Some(id));
+                        Ok(())
+                    }
+                });
+                length += known;
+                each
+            }
             Content::Stream(open) => open().map_err(ReadError::from).and_then(|mut reader| cutter.each(&mut reader, add)),
         };
         let mut state = file.state();

@@ -123,13 +123,14 @@ impl Repository {
         }
         monitor.stage("looking for what is needed", Some(snapshots.len() as u64), None);
         let mut needed = Blobs::new();
-        let trees = snapshots.iter().map(|(_, snapshot)| snapshot.tree).chain(protected.0.values().copied());
-        for tree in trees {
-            self.add_needed([tree], &mut needed, monitor)?;
+        for (_, snapshot) in &snapshots {
+            self.add_needed([snapshot.tree], &mut needed, monitor)?;
             monitor.advance(1, 0);
         }
         // A copy that is not there, or that could not be read just now, is no reason to let a good one go.
         self.distrust_bad_packs()?;
+        self.refuse_if_lost(&needed)?;
+        self.add_protected(protected, &mut needed, monitor)?;
         let mut plan = PrunePlan { snapshots: snapshots.iter().map(|(id, _)| *id).collect(), ..PrunePlan::default() };
         let shares = self.shares(&needed, &mut plan);
         let listed = self.list_ids("data")?;
@@ -141,6 +142,28 @@ impl Repository {
         plan.freed_bytes = gone.saturating_sub(plan.copied_bytes);
         plan.joins_indexes = plan.indexes.len() > INDEX_FILES_MAX;
         Ok((plan, needed))
+    }
+
+    /// What snapshots need and what stands only in packs that are missing or damaged may be found again in packs that no
+    /// index names: none of those may go before a repair.
+    fn refuse_if_lost(&self, needed: &Blobs) -> RepositoryResult<()> {
+        let index = self.index.read().expect("no holder panics");
+        let lost = |(kind, id): &&(BlobKind, Id)| index.places(*kind, id).all(|place| index.is_distrusted(&place.pack));
+        let Some((kind, id)) = needed.iter().filter(lost).min_by_key(|(_, id)| *id) else { return Ok(()) };
+        let Some(place) = index.places(*kind, id).next() else { return Ok(()) };
+        let problem = "it is missing or cannot be read, and snapshots need what is in it: `keepsake repair` comes first";
+        Err(RepositoryError::damaged(format!("pack {}", place.pack.short()), problem))
+    }
+
+    /// Adds what protected trees need. Of one that is damaged, what is left stays.
+    fn add_protected(&self, protected: &Protected, needed: &mut Blobs, monitor: &dyn Monitor) -> RepositoryResult<()> {
+        for tree in protected.0.values() {
+            match self.add_needed([*tree], needed, monitor) {
+                Ok(()) | Err(RepositoryError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// How much of each pack is needed. Of a blob with several places the best one counts.
@@ -180,9 +203,10 @@ impl Repository {
             return Err(error);
         }
         let mut needed = Blobs::new();
-        let trees = snapshots.iter().map(|(_, snapshot)| snapshot.tree).chain(protected.0.values().copied());
-        self.add_needed(trees.collect::<Vec<_>>(), &mut needed, monitor)?;
+        self.add_needed(snapshots.iter().map(|(_, snapshot)| snapshot.tree).collect::<Vec<_>>(), &mut needed, monitor)?;
         self.distrust_bad_packs()?;
+        self.refuse_if_lost(&needed)?;
+        self.add_protected(protected, &mut needed, monitor)?;
         let mut plan = plan.clone();
         plan.snapshots = snapshots.iter().map(|(id, _)| *id).collect();
         let writer = Writer::new(self, &lock);
@@ -361,8 +385,8 @@ impl Pruning<'_> {
         }
         let new = snapshots.iter().filter(|(id, _)| !self.plan.snapshots.contains(id)).map(|(_, snapshot)| snapshot.tree);
         let mut needed = Blobs::new();
-        let protected = self.protected.0.values().copied();
-        self.repository.add_needed(new.chain(protected).collect::<Vec<_>>(), &mut needed, monitor)?;
+        self.repository.add_needed(new.collect::<Vec<_>>(), &mut needed, monitor)?;
+        self.repository.add_protected(&self.protected, &mut needed, monitor)?;
         let index = self.repository.index.read().expect("no holder panics");
         for (kind, id) in needed {
             let safe = |pack: &Id| !doomed.contains(pack) && !index.is_distrusted(pack);

@@ -12,9 +12,6 @@ use crate::{
 const PACK_CACHE_COUNT: usize = 6;
 /// A zstd block takes at least 4 bytes and gives at most 128 KiB (RFC 8878, 3.1.1.2).
 const ZSTD_RATIO_MAX: usize = 32 << 10;
-/// So many trees are kept, none of them with more nodes than that: a walk along changed paths meets the upper ones again.
-const TREE_CACHE_COUNT: usize = 64;
-const TREE_CACHE_NODES: usize = 1000;
 
 impl Repository {
     /// Where a blob is, if the loaded index knows it.
@@ -88,6 +85,13 @@ impl Repository {
         self.open_blob(&blob.id, &blob.location(id), pack.get(range).ok_or_else(short)?)
     }
 
+    /// What a blob's seal holds, still packed, once it is known to unpack to the blob.
+    pub(crate) fn payload(&self, pack: Id, blob: &PackedBlob, whole: &[u8]) -> RepositoryResult<Vec<u8>> {
+        self.open_packed(pack, blob, whole)?;
+        let sealed = &whole[blob.offset as usize..][..blob.length as usize];
+        Ok(open(&self.key, sealed).expect("it was opened just now"))
+    }
+
     /// Opens, unpacks and checks a blob: its length must be the declared one, its hash its id.
     pub(crate) fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8]) -> RepositoryResult<Vec<u8>> {
         let bad = |problem: &str| RepositoryError::damaged(format!("blob {} in pack {}", id.short(), location.pack.short()), problem);
@@ -105,16 +109,20 @@ impl Repository {
     /// # Errors
     /// As [`Repository::blob`], or the tree is not well formed.
     pub fn tree(&self, id: &Id) -> RepositoryResult<Arc<Tree>> {
-        let cached = self.trees.lock().expect("no holder panics").iter().find(|(known, _)| known == id).map(|(_, tree)| tree.clone());
-        if let Some(tree) = cached {
+        self.cached_tree(id, |id| self.blob(BlobKind::Tree, id))
+    }
+
+    /// As [`Repository::tree`], for readers that want most of a pack of trees.
+    pub(crate) fn tree_from_pack(&self, id: &Id) -> RepositoryResult<Arc<Tree>> {
+        self.cached_tree(id, |id| self.blob_from_pack(BlobKind::Tree, id))
+    }
+
+    fn cached_tree(&self, id: &Id, read: impl FnOnce(&Id) -> RepositoryResult<Vec<u8>>) -> RepositoryResult<Arc<Tree>> {
+        if let Some(tree) = self.trees.lock().expect("no holder panics").get(id) {
             return Ok(tree);
         }
-        let tree = Arc::new(Tree::decode(*id, &self.blob(BlobKind::Tree, id)?)?);
-        if tree.nodes.len() <= TREE_CACHE_NODES {
-            let mut trees = self.trees.lock().expect("no holder panics");
-            trees.push_front((*id, tree.clone()));
-            trees.truncate(TREE_CACHE_COUNT);
-        }
+        let tree = Arc::new(Tree::decode(*id, &read(id)?)?);
+        self.trees.lock().expect("no holder panics").keep(*id, &tree);
         Ok(tree)
     }
 
@@ -134,6 +142,14 @@ impl Repository {
             }
         }
         Ok(None)
+    }
+
+    /// One piece of a file's content. Made for reading many that lie near each other.
+    ///
+    /// # Errors
+    /// As [`Repository::blob`].
+    pub fn content(&self, id: &Id) -> RepositoryResult<Vec<u8>> {
+        self.blob_from_pack(BlobKind::Data, id)
     }
 
     /// The whole content of a file node.

@@ -9,9 +9,10 @@ use keepsake_storage::StoreError;
 use serde::Serialize;
 
 use crate::{
-    BlobKind, Id, Monitor, Repository, RepositoryError, RepositoryResult, index_file,
+    BlobKind, Id, LockKind, Monitor, Repository, RepositoryError, RepositoryResult, Snapshot, index_file,
     pack::{self, PackedBlob},
     repository::object,
+    usage::Blobs,
     writer::Writer,
 };
 
@@ -105,6 +106,17 @@ impl Repository {
         self.reload_index()?;
         self.save_index_cache();
         Ok(report)
+    }
+
+    /// Writes a snapshot whose file was lost or damaged anew. The index must be loaded.
+    ///
+    /// # Errors
+    /// Something that its tree needs is in no index, or the store fails.
+    pub fn rewrite_lost_snapshot(&self, snapshot: &Snapshot, monitor: &dyn Monitor) -> RepositoryResult<Id> {
+        let lock = self.lock(LockKind::Shared)?;
+        self.add_needed([snapshot.tree], &mut Blobs::new(), monitor)?;
+        lock.assert_held()?;
+        self.write_file("snapshots", &serde_json::to_vec(snapshot).expect("plain strings and numbers"))
     }
 
     /// Looks into one pack, by its header or, where that does not open, by the index.

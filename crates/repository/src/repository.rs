@@ -12,13 +12,14 @@ use bytes::Bytes;
 use keepsake_storage::{ObjectName, PutMode, Store};
 
 use crate::{
-    Ambient, GearTable, Id, KdfCost, LockKind, MasterKey, Monitor, Password, RepositoryError, RepositoryResult, Snapshot, Tree,
+    Ambient, GearTable, Id, KdfCost, LockKind, MasterKey, Monitor, Password, RepositoryError, RepositoryResult, Snapshot,
     config::Config,
     crypto::{fresh_iv, open, seal},
     frame,
     index::Index,
     key_file,
     lock::{LockGuard, Locker},
+    tree_cache::TreeCache,
 };
 
 /// At most this many key files are tried, as in restic.
@@ -39,7 +40,7 @@ pub struct Repository {
     pub(crate) index: RwLock<Index>,
     pub(crate) index_cache: Option<PathBuf>,
     pub(crate) packs: Mutex<VecDeque<(Id, Bytes)>>,
-    pub(crate) trees: Mutex<VecDeque<(Id, Arc<Tree>)>>,
+    pub(crate) trees: Mutex<TreeCache>,
     patience: Duration,
     pub(crate) suspects: Mutex<BTreeSet<Id>>,
 }
@@ -100,6 +101,10 @@ impl Repository {
                     return Ok(Self::with(store, key, Config::read(&plain)?, ambient));
                 }
                 Ok(None) => {}
+                Err(RepositoryError::Damaged { problem, .. }) => {
+                    let object = format!("key {}", file.name.file_name().get(..8).unwrap_or_default());
+                    damage = Some(RepositoryError::Damaged { object, problem });
+                }
                 Err(error) => damage = Some(error),
             }
         }
@@ -246,6 +251,23 @@ impl Repository {
         Ok((good, damaged))
     }
 
+    /// The snapshot files that are not what was written.
+    ///
+    /// # Errors
+    /// The store cannot list or read.
+    pub fn damaged_snapshots(&self) -> RepositoryResult<Vec<Id>> {
+        let mut damaged = Vec::new();
+        for (id, _) in self.list_ids("snapshots")? {
+            match self.read_file("snapshots", &id).and_then(|json| Snapshot::read(id, &json)) {
+                Err(RepositoryError::Damaged { .. }) => damaged.push(id),
+                Err(RepositoryError::Store(error)) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        Ok(damaged)
+    }
+
     /// One snapshot by id.
     ///
     /// # Errors
@@ -269,5 +291,11 @@ impl Repository {
         let mut sealed = Vec::new();
         seal(&self.key, fresh_iv(&*self.ambient), plain, &mut sealed);
         sealed
+    }
+
+    /// Opens what [`Repository::seal_for_tests`] or the engine sealed, unpacked.
+    #[doc(hidden)]
+    pub fn open_for_tests(&self, sealed: &[u8]) -> Vec<u8> {
+        frame::unwrap("a file", open(&self.key, sealed).expect("it opens")).expect("it unpacks")
     }
 }

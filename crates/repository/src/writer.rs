@@ -93,23 +93,48 @@ impl<'r> Writer<'r> {
 
     fn add(&self, kind: BlobKind, plain: &[u8], open: &Mutex<PackBuilder>) -> RepositoryResult<Id> {
         let id = Id::of(plain);
-        if self.repository.index.read().expect("no holder panics").contains(kind, &id)
-            || !self.seen.lock().expect("no holder panics").insert((kind, id))
-        {
-            return Ok(id);
+        if self.is_new(kind, id) {
+            self.count(kind, plain.len() as u64);
+            with_compressed(plain, |payload, uncompressed| self.store(open, kind, id, payload, uncompressed))?;
         }
+        Ok(id)
+    }
+
+    /// Stores a blob whose payload was opened elsewhere, unless the repository has it.
+    pub fn add_packed(&self, blob: &PackedBlob, payload: &[u8]) -> RepositoryResult<()> {
+        if !self.is_new(blob.kind, blob.id) {
+            return Ok(());
+        }
+        self.count(blob.kind, if blob.uncompressed == 0 { payload.len() as u64 } else { u64::from(blob.uncompressed) });
+        let open = if blob.kind == BlobKind::Tree { &self.trees } else { &self.lanes[0] };
+        self.store(open, blob.kind, blob.id, payload, blob.uncompressed)
+    }
+
+    fn is_new(&self, kind: BlobKind, id: Id) -> bool {
+        let known = self.repository.index.read().expect("no holder panics").contains(kind, &id);
+        !known && self.seen.lock().expect("no holder panics").insert((kind, id))
+    }
+
+    fn count(&self, kind: BlobKind, plain_bytes: u64) {
         let counter = if kind == BlobKind::Data { &self.counters.data_blobs } else { &self.counters.tree_blobs };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.counters.plain_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
-        let full = with_compressed(plain, |payload, uncompressed| {
-            self.counters.stored_bytes.fetch_add((payload.len() + OVERHEAD_BYTES) as u64, Ordering::Relaxed);
-            let iv = fresh_iv(&*self.repository.ambient);
+        self.counters.plain_bytes.fetch_add(plain_bytes, Ordering::Relaxed);
+    }
+
+    /// Seals a payload into an open pack; `uncompressed` is the length of its plaintext if it is compressed, else 0.
+    fn store(&self, open: &Mutex<PackBuilder>, kind: BlobKind, id: Id, payload: &[u8], uncompressed: u32) -> RepositoryResult<()> {
+        self.counters.stored_bytes.fetch_add((payload.len() + OVERHEAD_BYTES) as u64, Ordering::Relaxed);
+        let iv = fresh_iv(&*self.repository.ambient);
+        let full = {
             let mut open = open.lock().expect("no holder panics");
             open.push(&self.repository.key, iv, kind, id, payload, uncompressed);
-            open.is_full().then(|| std::mem::replace(&mut *open, PackBuilder::within(self.uploads.spare_buffer())))
-        });
-        full.map_or(Ok(()), |pack| self.send(pack))?;
-        Ok(id)
+            self.taken_if_full(&mut open)
+        };
+        full.map_or(Ok(()), |pack| self.send(pack))
+    }
+
+    fn taken_if_full(&self, open: &mut PackBuilder) -> Option<PackBuilder> {
+        open.is_full().then(|| std::mem::replace(open, PackBuilder::within(self.uploads.spare_buffer())))
     }
 
     /// Copies a blob as it is sealed already, whether or not the repository has it elsewhere.
@@ -119,7 +144,7 @@ impl<'r> Writer<'r> {
         let full = {
             let mut open = open.lock().expect("no holder panics");
             open.push_sealed(blob, sealed);
-            open.is_full().then(|| std::mem::replace(&mut *open, PackBuilder::within(self.uploads.spare_buffer())))
+            self.taken_if_full(&mut open)
         };
         full.map_or(Ok(()), |pack| self.send(pack))
     }

@@ -2,7 +2,9 @@
 
 mod cut_off;
 mod damage;
+mod damage_matrix;
 mod folders;
+mod model;
 mod pruning;
 mod repairing;
 mod rewriting;

@@ -1,8 +1,9 @@
-//! A folder as a store, through `object_store`: temporary file, fsync of file and folder, then a name.
+//! A folder as a store. Writing goes through `object_store`: temporary file, fsync of file and folder, then a name.
 
 use std::{
     io::{self, Read as _},
     ops::Range,
+    os::unix::fs::FileExt,
     path::PathBuf,
 };
 
@@ -51,6 +52,21 @@ impl LocalStore {
     /// The folder.
     pub fn root(&self) -> &std::path::Path {
         &self.root
+    }
+
+    /// Reading needs no thread of somebody's runtime: it is done where it is asked for.
+    fn file(&self, name: &ObjectName) -> io::Result<(std::fs::File, u64)> {
+        let file = std::fs::File::open(self.inner.path_to_filesystem(&path(name)).map_err(io::Error::other)?)?;
+        let meta = file.metadata()?;
+        if meta.is_file() { Ok((file, meta.len())) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    fn fail_io(&self, name: &ObjectName, action: &'static str, source: io::Error) -> StoreError {
+        match source.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound { name: name.clone() },
+            io::ErrorKind::PermissionDenied => StoreError::Denied { place: self.describe(), name: name.to_string() },
+            _ => StoreError::Unavailable { place: self.describe(), action, name: name.to_string(), source: source.into() },
+        }
     }
 
     fn fail(&self, name: &str, action: &'static str, cause: Cause) -> StoreError {
@@ -115,28 +131,33 @@ impl Store for LocalStore {
     }
 
     fn get(&self, name: &ObjectName) -> StoreResult<Bytes> {
-        let get = async { self.inner.get(&path(name)).await?.bytes().await };
-        block_on(get).map_err(|e| self.fail(name.as_str(), "read", e))
+        let read = self.file(name).and_then(|(mut file, length)| {
+            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+            file.read_to_end(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        });
+        read.map_err(|e| self.fail_io(name, "read", e))
     }
 
     fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes> {
         let wanted = range.end.saturating_sub(range.start);
-        let length = self.head(name)?.map_or(0, |info| info.bytes);
-        if length == 0 || length >= range.end {
-            let bytes = block_on(self.inner.get_range(&path(name), range)).map_err(|e| self.fail(name.as_str(), "read", e))?;
-            if bytes.len() as u64 == wanted {
-                return Ok(bytes);
+        let read = self.file(name).and_then(|(file, length)| {
+            // Before memory is taken for it.
+            if range.end > length {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be"));
             }
-        }
-        let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be").into();
-        Err(StoreError::Unavailable { place: self.describe(), action: "read", name: name.to_string(), source })
+            let mut bytes = vec![0; usize::try_from(wanted).map_err(io::Error::other)?];
+            file.read_exact_at(&mut bytes, range.start)?;
+            Ok(Bytes::from(bytes))
+        });
+        read.map_err(|e| self.fail_io(name, "read", e))
     }
 
     fn head(&self, name: &ObjectName) -> StoreResult<Option<ObjectInfo>> {
-        match block_on(self.inner.head(&path(name))) {
-            Ok(meta) => Ok(Some(ObjectInfo { name: name.clone(), bytes: meta.size })),
-            Err(Cause::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.fail(name.as_str(), "look up", error)),
+        match self.inner.path_to_filesystem(&path(name)).map_err(io::Error::other).and_then(std::fs::metadata) {
+            Ok(meta) => Ok(meta.is_file().then(|| ObjectInfo { name: name.clone(), bytes: meta.len() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.fail_io(name, "look up", error)),
         }
     }
 

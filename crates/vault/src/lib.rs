@@ -32,7 +32,7 @@ pub use ledger::{CatalogueRow, Debt, DestinationRow, RepositoryRow};
 pub use media::{MediaState, MediumRow};
 pub use memories::{IdState, ListFilter, MemoryRow, Page, SourceState};
 pub use owners::Head;
-pub use pins::Pin;
+pub use pins::{Pin, Remade};
 pub use search::{SearchAnswer, SearchState};
 pub use snapshot::{DayFileRow, Snapshot, Touched};
 pub use terms::terms;

@@ -17,6 +17,19 @@ pub struct Pin {
     pub at: i64,
 }
 
+/// A snapshot in its new form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remade {
+    /// The id it had.
+    pub old: String,
+    /// The id it has.
+    pub new: String,
+    /// Its root tree.
+    pub tree: String,
+    /// Its tree of data, if that may be another one than before.
+    pub data_tree: Option<String>,
+}
+
 impl Vault {
     /// Pins a snapshot, or gives its pin another reason.
     ///
@@ -69,6 +82,25 @@ impl Vault {
         for snapshot in snapshots {
             let args = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(snapshot)];
             tx.execute("DELETE FROM catalogue WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await?;
+        }
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+
+    /// Puts snapshots that were made again in the places of the old ones: in the catalogue, as parents, and as pins.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn replace_snapshots(&self, owner: OwnerId, destination: &str, made: &[Remade], entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner.to_string();
+        for Remade { old, new, tree, data_tree } in made {
+            let place = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(old), Arg::Text(new)];
+            let row = [place.as_slice(), &[Arg::Text(tree), Arg::OptText(data_tree.as_deref())]].concat();
+            let sql = "UPDATE catalogue SET snapshot = $4, tree = $5, data_tree = COALESCE($6, data_tree) WHERE owner = $1 AND destination = $2 AND snapshot = $3";
+            tx.execute(sql, &row).await?;
+            tx.execute("UPDATE catalogue SET parent = $4 WHERE owner = $1 AND destination = $2 AND parent = $3", &place).await?;
+            tx.execute("UPDATE pins SET snapshot = $4 WHERE owner = $1 AND destination = $2 AND snapshot = $3", &place).await?;
         }
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await

@@ -1,5 +1,7 @@
 //! Writing to one owner's data: buffered, journalled, and committed only with an audit entry.
 
+mod redact;
+
 use std::collections::BTreeSet;
 
 use keepsake_record::{Entity, Insight, Memory, MemoryId, Op, Owner, OwnerId, Sha256Digest, canonical_line, layout};

@@ -25,6 +25,11 @@ impl Tools {
         let restic = if fetched.exists() { fetched } else { PathBuf::from("restic") };
         Ok(Self { keepsake: root.join("target/release/keepsake"), restic })
     }
+
+    /// Runs our program on a home.
+    pub fn keepsake(&self, home: &Path, args: &[&str]) -> Result<Measured, String> {
+        measure(Command::new(&self.keepsake).env("KEEPSAKE_HOME", home).args(args))
+    }
 }
 
 /// Words for made-up texts.

@@ -34,7 +34,7 @@ impl Bench {
     fn all(&self, memories: u32) -> Result<(), String> {
         let media = memories / 100;
         let (diary, photos) = (self.space.join("diary.ndjson"), self.space.join("photos"));
-        write_diary(&diary, memories).and_then(|()| write_photos(&photos, media)).map_err(|e| e.to_string())?;
+        write_diary(&diary, memories, DAYS).and_then(|()| write_photos(&photos, media)).map_err(|e| e.to_string())?;
         say(&format!("{memories} memories of about 2 KB over {DAYS} days, {media} small media, in {}", self.space.display()));
         self.keepsake(&["init", "-q"])?;
         let import = self.keepsake(&["import", text(&diary)])?;
@@ -82,9 +82,7 @@ impl Bench {
     }
 
     fn keepsake(&self, args: &[&str]) -> Result<Measured, String> {
-        let mut command = Command::new(&self.tools.keepsake);
-        command.env("KEEPSAKE_HOME", self.space.join("home")).args(args);
-        measure(&mut command)
+        self.tools.keepsake(&self.space.join("home"), args)
     }
 
     fn restic(&self, args: &[&str]) -> Result<Measured, String> {
@@ -121,12 +119,13 @@ impl Bench {
     }
 }
 
-fn write_diary(path: &Path, memories: u32) -> std::io::Result<()> {
+/// A diary over so many days.
+pub fn write_diary(path: &Path, memories: u32, days: u32) -> std::io::Result<()> {
     let mut file = BufWriter::new(fs::File::create(path)?);
     let mut dice = Dice::new(1);
     let first = LocalDay::new(2000, 1, 1).map_err(std::io::Error::other)?.sort_micros() / 1_000_000;
     for i in 0..memories {
-        let day = i64::from(i) * i64::from(DAYS) / i64::from(memories);
+        let day = i64::from(i) * i64::from(days) / i64::from(memories);
         let words = dice.text(1900);
         let at = keepsake_record::Timestamp::from_micros((first + day * 86_400 + (dice.next() % 86_400) as i64) * 1_000_000)
             .map_err(std::io::Error::other)?;

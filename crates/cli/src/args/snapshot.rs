@@ -44,6 +44,8 @@ pub enum Snapshot {
     },
     /// Let go of old snapshots by the rotation in the settings, or by the rules given here
     Forget(Forget),
+    /// Take deleted memories, or paths, out of all snapshots that exist already, and prove that they are gone
+    Rewrite(Rewrite),
     /// Take a snapshot that another program made in this repository for one of yours
     Adopt {
         /// Its id or the beginning of it
@@ -112,6 +114,19 @@ pub struct Forget {
     /// Give the space back at once
     #[arg(long)]
     pub prune: bool,
+    /// Only tell what would happen
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Rewrite {
+    /// A memory that was deleted: out of all snapshots of the vault, with its old versions, media and insights; may be repeated
+    #[arg(long, value_name = "ID", conflicts_with = "without_path", required_unless_present = "without_path")]
+    pub without_memory: Vec<String>,
+    /// A path, with everything below it: out of all snapshots of folders; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub without_path: Vec<String>,
     /// Only tell what would happen
     #[arg(long)]
     pub dry_run: bool,

@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: &args::Repair) -> CustodyResult<u8> {
     let progress = context.progress();
     let report = custody.repair(owner, &plan, progress.clone()).await;
     progress.finish();
-    let report = report?;
+    let (report, snapshots) = report?;
     custody.close().await;
     out.say(format!(
         "{} saved from {}; {} lost.",
@@ -45,8 +45,14 @@ pub async fn run(context: &Context, args: &args::Repair) -> CustodyResult<u8> {
         words::of(report.packs_salvaged, "damaged pack", "damaged packs"),
         words::of(report.blobs_lost, "blob is", "blobs are")
     ));
+    if !snapshots.remade.is_empty() {
+        out.say(format!("{} written anew.", words::of(snapshots.remade.len() as u64, "lost snapshot was", "lost snapshots were")));
+    }
+    for id in &snapshots.lost {
+        out.warn(format!("snapshot {} is lost: too little of it is left", &id[..8]));
+    }
     out.say("`keepsake backup` now adds again what the vault still has; `keepsake verify` names what no longer comes back.");
-    let code = if report.blobs_lost == 0 { COMPLETE } else { SKIPPED };
-    out.summary(code, json!({ "report": report }));
+    let code = if report.blobs_lost == 0 && snapshots.lost.is_empty() { COMPLETE } else { SKIPPED };
+    out.summary(code, json!({ "report": report, "snapshots": snapshots }));
     Ok(code)
 }

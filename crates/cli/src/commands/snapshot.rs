@@ -6,7 +6,7 @@ use serde_json::{json, to_value};
 
 use crate::{
     args,
-    commands::{Context, rotation},
+    commands::{Context, rewriting, rotation},
     exit::{COMPLETE, DAMAGED},
     words,
 };
@@ -85,6 +85,7 @@ pub async fn run(context: &Context, args: &args::Snapshot) -> CustodyResult<u8> 
             }
         }
         args::Snapshot::Forget(args) => code = rotation::forget(context, &custody, owner, args).await?,
+        args::Snapshot::Rewrite(args) => code = rewriting::run(context, &custody, owner, args).await?,
         args::Snapshot::Adopt { snapshot } => {
             let id = custody.adopt_snapshot(owner, snapshot).await?;
             out.say(format!("Snapshot {} is one of yours now.", &id[..8]));

@@ -1,0 +1,144 @@
+//! Copying snapshots into another repository, whose master key is another: every blob is opened, checked and sealed anew.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use keepsake_storage::StoreError;
+
+use crate::{
+    BlobKind, Id, LockKind, Monitor, Repository, RepositoryError, RepositoryResult, Snapshot,
+    pack::{self, PackedBlob},
+    repository::object,
+    usage::Blobs,
+    writer::Writer,
+};
+
+/// What a copy did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyOutcome {
+    /// Every snapshot of the source with the one that stands for it in the target, oldest first.
+    pub snapshots: Vec<(Id, Id)>,
+    /// How many of them were copied just now.
+    pub copied: u64,
+    /// Blobs that were copied just now.
+    pub blobs: u64,
+    /// Their bytes as they are stored.
+    pub bytes: u64,
+    /// Snapshots of the target that the source does not have (any more).
+    pub others: Vec<Id>,
+}
+
+/// What tells that two snapshots are the same one: everything but their ids and those of their relatives.
+fn likeness(snapshot: &Snapshot) -> Vec<u8> {
+    let bare = Snapshot { parent: None, original: None, ..snapshot.clone() };
+    serde_json::to_vec(&bare).expect("plain strings and numbers")
+}
+
+impl Repository {
+    /// Copies all snapshots that a target does not have yet, with what they need. Both go on being used meanwhile; doing it
+    /// again copies what came since, and after an interruption what is left.
+    ///
+    /// # Errors
+    /// Something that a snapshot needs is damaged, or a store fails.
+    pub fn copy_to(&self, target: &Self, monitor: &dyn Monitor) -> RepositoryResult<CopyOutcome> {
+        target.refuse_if_old()?;
+        let _reading = self.lock(LockKind::Shared)?;
+        let lock = target.lock(LockKind::Shared)?;
+        // Snapshots first: what they need is in an index that was written before them.
+        let (snapshots, damaged) = self.snapshots()?;
+        if let Some(error) = damaged.into_iter().chain(self.reload_index()?).next() {
+            return Err(error);
+        }
+        let (there, torn) = target.snapshots()?;
+        drop(target.reload_index()?);
+        let mut like: HashMap<Vec<u8>, VecDeque<Id>> = HashMap::new();
+        for (id, snapshot) in &there {
+            like.entry(likeness(snapshot)).or_default().push_back(*id);
+        }
+        let (mut known, mut missing) = (BTreeMap::new(), Vec::new());
+        for (id, snapshot) in &snapshots {
+            match like.get_mut(&likeness(snapshot)).and_then(VecDeque::pop_front) {
+                Some(copy) => drop(known.insert(*id, copy)),
+                None => missing.push((*id, snapshot)),
+            }
+        }
+        let mut outcome = CopyOutcome { copied: missing.len() as u64, ..CopyOutcome::default() };
+        outcome.others = like.into_values().flatten().collect();
+        let mut needed = Blobs::new();
+        self.add_needed(missing.iter().map(|(_, snapshot)| snapshot.tree), &mut needed, monitor)?;
+        let writer = Writer::new(target, &lock);
+        if let Err(error) = self.copy_blobs(&writer, target, &needed, &mut outcome, monitor) {
+            writer.abandon();
+            return Err(error);
+        }
+        writer.finish()?;
+        lock.assert_held()?;
+        for (id, snapshot) in missing {
+            let parent = snapshot.parent.and_then(|parent| known.get(&parent).copied());
+            let copy = Snapshot { parent, original: Some(snapshot.original.unwrap_or(id)), ..snapshot.clone() };
+            known.insert(id, target.write_file("snapshots", &serde_json::to_vec(&copy).expect("plain strings and numbers"))?);
+        }
+        // A snapshot file that a cut-off run left half written is nobody's.
+        if !torn.is_empty() {
+            monitor.problem("the copy", "a snapshot that an earlier run left is damaged: `repair` removes nothing that is good");
+        }
+        outcome.snapshots = snapshots.iter().map(|(id, _)| (*id, known[id])).collect();
+        Ok(outcome)
+    }
+
+    fn copy_blobs(
+        &self,
+        writer: &Writer<'_>,
+        target: &Self,
+        needed: &Blobs,
+        outcome: &mut CopyOutcome,
+        monitor: &dyn Monitor,
+    ) -> RepositoryResult<()> {
+        let mut packs: BTreeMap<Id, Vec<PackedBlob>> = BTreeMap::new();
+        for (kind, id) in needed {
+            if target.locate(*kind, id).is_some() {
+                continue;
+            }
+            let best = self.index.read().expect("no holder panics").best(*kind, id);
+            let place = best.ok_or_else(|| RepositoryError::damaged(format!("blob {}", id.short()), "no index knows it"))?;
+            let blob = PackedBlob { kind: *kind, id: *id, offset: place.offset, length: place.length, uncompressed: place.uncompressed };
+            packs.entry(place.pack).or_default().push(blob);
+        }
+        let bytes = packs.values().map(|list| pack::length(list)).sum();
+        monitor.stage("copying", Some(packs.len() as u64), Some(bytes));
+        for (id, mut list) in packs {
+            if monitor.cancelled() {
+                return Err(RepositoryError::Cancelled);
+            }
+            list.sort_unstable_by_key(|blob| blob.offset);
+            let whole = match self.store.get(&object("data", &id)) {
+                Ok(whole) => whole,
+                Err(error) if error.is_not_found() => bytes::Bytes::new(),
+                Err(error @ StoreError::Unavailable { .. }) => {
+                    monitor.problem("copying", &error.to_string());
+                    bytes::Bytes::new()
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for blob in &list {
+                self.copy_blob(writer, id, blob, &whole)?;
+                outcome.blobs += 1;
+                outcome.bytes += u64::from(blob.length);
+            }
+            writer.maybe_index()?;
+            monitor.advance(1, pack::length(&list));
+        }
+        Ok(())
+    }
+
+    fn copy_blob(&self, writer: &Writer<'_>, pack: Id, blob: &PackedBlob, whole: &[u8]) -> RepositoryResult<()> {
+        match self.payload(pack, blob, whole) {
+            Ok(payload) => writer.add_packed(blob, &payload),
+            // Perhaps it stands somewhere else, too.
+            Err(_) => {
+                let plain = self.blob(blob.kind, &blob.id)?;
+                let added = if blob.kind == BlobKind::Tree { writer.add_tree(&plain) } else { writer.add_data(&plain, 0) };
+                added.map(drop)
+            }
+        }
+    }
+}

@@ -278,6 +278,12 @@ pub enum Key {
         #[arg(long)]
         system: bool,
     },
+    /// Seal everything anew under another master key; the old one opens nothing any more. Backups may go on meanwhile
+    ReEncrypt {
+        /// The instance's own repository instead of the owner's
+        #[arg(long)]
+        system: bool,
+    },
     /// About the recovery kit, or use one
     Kit {
         /// Open the recovery file at this place with the words of a kit (asked for, or in KEEPSAKE_KIT_FILE) and show the password

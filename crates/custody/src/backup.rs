@@ -96,7 +96,11 @@ impl Custody {
 
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
         let lease = self.vault.lease_backup(owner, &self.holder()).await?;
-        let report = self.while_leased(lease, async |lease| self.run_or_heal(owner, kind, monitor, lease).await).await?;
+        let work = async |lease: &Lease| {
+            self.end_switch(owner, monitor.clone()).await?;
+            self.run_or_heal(owner, kind, monitor, lease).await
+        };
+        let report = self.while_leased(lease, work).await?;
         // What could not be written last time is owed, also when nothing else has changed.
         let owed = self.home.join("cache/system-owed");
         if report.snapshot.is_some() {

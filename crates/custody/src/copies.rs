@@ -57,7 +57,8 @@ impl Custody {
                 destination.name
             )));
         };
-        Ok(Arc::new(LocalStore::open(self.home.join(path))?))
+        let store: Arc<dyn Store> = Arc::new(LocalStore::open(self.home.join(path))?);
+        Ok(self.faults.as_ref().map_or_else(|| store.clone(), |faults| faults(store.clone())))
     }
 
     pub(crate) async fn default_destination(&self) -> CustodyResult<DestinationRow> {
@@ -69,11 +70,19 @@ impl Custody {
     pub(crate) async fn copy(&self, owner: Option<OwnerId>) -> CustodyResult<Option<Copy>> {
         let destination = self.default_destination().await?;
         let rows = self.vault.repositories(owner).await?;
-        let Some(row) = rows.into_iter().find(|r| r.destination == destination.name) else { return Ok(None) };
-        let password = self.password(&row)?;
+        match rows.into_iter().find(|r| r.destination == destination.name) {
+            Some(row) => self.open_copy(&row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens a repository of the default destination.
+    pub(crate) async fn open_copy(&self, row: &RepositoryRow) -> CustodyResult<Copy> {
+        let destination = self.default_destination().await?;
+        let password = self.password(row)?;
         let store = Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&row.prefix)?);
         let engine = self.engine.clone();
-        let cache = self.home.join("cache");
+        let (cache, faulty) = (self.home.join("cache"), self.faults.is_some());
         let repository = blocking(move || {
             let opened = Repository::open(Arc::new(store), &password, engine).map_err(|error| match error {
                 RepositoryError::WrongPassword { place } => CustodyError::WrongKey(format!(
@@ -81,10 +90,12 @@ impl Custody {
                 )),
                 other => other.into(),
             })?;
-            Ok(opened.with_index_cache(&cache))
+            let opened = opened.with_index_cache(&cache);
+            // Whoever puts faults between does not want to wait for locks that they left.
+            Ok(if faulty { opened.with_patience(std::time::Duration::ZERO) } else { opened })
         })
         .await?;
-        Ok(Some(Copy { repository, row }))
+        Ok(Copy { repository, row: row.clone() })
     }
 
     /// As [`Custody::copy`], for verbs that need one.
@@ -173,7 +184,7 @@ impl Custody {
         self.write_recovery_file(&*store, &place_of(owner), row, password).await
     }
 
-    fn password(&self, row: &RepositoryRow) -> CustodyResult<Password> {
+    pub(crate) fn password(&self, row: &RepositoryRow) -> CustodyResult<Password> {
         let plain = self.keys.open(&row.password)?;
         let text = String::from_utf8(plain.to_vec()).map_err(|_| CustodyError::Damaged("a repository's password is no text".into()))?;
         Ok(Password::new(text))
@@ -241,14 +252,14 @@ impl Custody {
 }
 
 /// The folder of a repository's generations at a destination.
-fn place_of(owner: Option<OwnerId>) -> String {
+pub(crate) fn place_of(owner: Option<OwnerId>) -> String {
     owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"))
 }
 
 /// The first generation whose place is free. A run that ended between making a repository and recording its password left
 /// one without snapshots, which nobody can open: it goes. One with snapshots that this vault does not know (the vault was put
 /// back to a copy from before) stays as it is; the recovery kit opens it.
-fn free_place(store: &Arc<dyn Store>, folder: &str) -> CustodyResult<(Arc<dyn Store>, u64, String)> {
+pub(crate) fn free_place(store: &Arc<dyn Store>, folder: &str) -> CustodyResult<(Arc<dyn Store>, u64, String)> {
     for generation in 1.. {
         let prefix = format!("{folder}/g{generation}");
         let inner: Arc<dyn Store> = Arc::new(Prefixed::new(store.clone(), ObjectName::new(&prefix)?));

@@ -10,11 +10,14 @@ use std::{
 
 use keepsake_record::{InstanceId, Owner, OwnerId, OwnerSettings, Timestamp, layout::ShardLimits};
 use keepsake_repository::SystemAmbient;
-use keepsake_storage::LocalStore;
+use keepsake_storage::{LocalStore, Store};
 use keepsake_vault::{Ambient, AuditEntry, DestinationRow, Outcome, Vault, VaultUrl};
 use serde_json::json;
 
 use crate::{Config, CustodyError, CustodyResult, FileKeyProvider, KeyProvider, RecoveryKit};
+
+/// What tests put between a home and a destination.
+type Faults = Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
 
 /// An open home.
 pub struct Custody {
@@ -26,6 +29,7 @@ pub struct Custody {
     pub(crate) engine: Arc<dyn keepsake_repository::Ambient>,
     pub(crate) actor: String,
     pub(crate) limits: ShardLimits,
+    pub(crate) faults: Option<Faults>,
     instance: InstanceId,
 }
 
@@ -175,6 +179,7 @@ impl Custody {
             engine: Arc::new(SystemAmbient),
             actor: actor.into(),
             limits: ShardLimits::FORMAT,
+            faults: None,
             instance,
         })
     }
@@ -184,6 +189,14 @@ impl Custody {
     #[must_use]
     pub fn with_limits_for_tests(mut self, limits: ShardLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Puts something between this home and its destinations.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_faults_for_tests(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
         self
     }
 

@@ -119,9 +119,8 @@ impl Custody {
                 let written = snapshot.as_ref().map(|snapshot| copy.repository.rewrite_lost_snapshot(snapshot, &*monitor));
                 match written {
                     Some(Ok(new)) => {
-                        let tree = snapshot.as_ref().map(|snapshot| snapshot.tree.to_string()).unwrap_or_default();
                         report.remade.push((id.to_string(), new.to_string()));
-                        remade.push(Remade { old: id.to_string(), new: new.to_string(), tree, data_tree: None });
+                        remade.push(Remade { old: id.to_string(), new: new.to_string(), tree: None, data_tree: None });
                     }
                     Some(Err(RepositoryError::Damaged { .. })) | None => report.lost.push(id.to_string()),
                     Some(Err(error)) => return Err(error.into()),
@@ -134,8 +133,9 @@ impl Custody {
             Ok((report, remade))
         })
         .await?;
-        if let Some(owner) = owner.filter(|_| !report.remade.is_empty()) {
-            self.vault.replace_snapshots(owner, &destination, &remade, &self.done(owner, "snapshot.remade", "")).await?;
+        if !remade.is_empty() {
+            let entry = self.entry(owner, "snapshot.remade", "", Outcome::Complete, json!({}));
+            self.vault.replace_snapshots(owner, &destination, &remade, &entry).await?;
         }
         if let Some(owner) = owner.filter(|_| !report.lost.is_empty()) {
             self.vault.strike_snapshots(owner, &destination, &report.lost, &self.done(owner, "snapshot.lost", "")).await?;

@@ -114,6 +114,7 @@ impl Custody {
     pub async fn rewrite_snapshots(&self, owner: OwnerId, without: &Without, monitor: Arc<dyn Monitor>) -> CustodyResult<RewriteReport> {
         let result = async {
             self.refuse_living(owner, without).await?;
+            self.refuse_while_reencrypting(owner).await?;
             let lease = self.vault.lease_backup(owner, &self.holder()).await?;
             self.while_leased(lease, async |lease| self.run_rewrite(owner, without, monitor, lease).await).await
         };
@@ -162,7 +163,7 @@ impl Custody {
             self.vault.audit(&begun).await?;
         }
         let mut copy = self.existing_copy(Some(owner)).await?;
-        self.match_remade(owner, &mut copy).await?;
+        copy = self.match_remade(owner, copy).await?;
         let mut report = RewriteReport::default();
         loop {
             let pass;
@@ -202,7 +203,7 @@ impl Custody {
         .await?;
         if !remade.is_empty() {
             let entry = self.done(owner, "snapshot.remade", "");
-            self.vault.replace_snapshots(owner, &copy.row.destination, &remade, &entry).await?;
+            self.vault.replace_snapshots(Some(owner), &copy.row.destination, &remade, &entry).await?;
         }
         let made = remade.into_iter().map(|remade| (remade.old, remade.new)).collect();
         Ok((copy, Pass { made, gone: outcome.gone, known }))
@@ -243,29 +244,41 @@ impl Custody {
 
     /// A run that ended between making snapshots and recording it left recorded ones that are gone, and unrecorded ones that
     /// stand for them.
-    async fn match_remade(&self, owner: OwnerId, copy: &mut Copy) -> CustodyResult<()> {
-        let (all, _) = copy.repository.snapshots()?;
-        let there: BTreeSet<String> = all.iter().map(|(id, _)| id.to_string()).collect();
+    async fn match_remade(&self, owner: OwnerId, copy: Copy) -> CustodyResult<Copy> {
         let rows = self.vault.catalogue(Some(owner)).await?;
-        let rows: Vec<CatalogueRow> = rows.into_iter().filter(|row| row.destination == copy.row.destination).collect();
-        let recorded: BTreeSet<&str> = rows.iter().map(|row| row.snapshot.as_str()).collect();
-        let place = |snapshot: &Snapshot| ["lineage", "seq", "mark", "kind"].map(|name| snapshot.tag(name).unwrap_or_default().to_owned());
-        let mut new: BTreeMap<[String; 4], VecDeque<&(Id, Snapshot)>> = BTreeMap::new();
-        for made in all.iter().filter(|(id, s)| s.original.is_some() && is_bundle(s) && !recorded.contains(id.to_string().as_str())) {
-            new.entry(place(&made.1)).or_default().push_back(made);
-        }
-        let mut pairs = Vec::new();
-        for row in rows.iter().filter(|row| !there.contains(&row.snapshot)) {
-            let key = [row.lineage.clone(), row.seq.to_string(), row.mark.clone(), row.kind.clone()];
-            let Some((id, snapshot)) = new.get_mut(&key).and_then(VecDeque::pop_front) else { continue };
-            let old = row.snapshot.parse().map_err(|_| CustodyError::Damaged("the catalogue names a snapshot by no id".into()))?;
-            pairs.push(remade(copy, &Rewritten { old, new: *id, tree: snapshot.tree })?);
-        }
+        let (copy, pairs) = blocking(move || {
+            copy.repository.load_index()?;
+            let pairs = remade_before(&copy, rows)?;
+            Ok((copy, pairs))
+        })
+        .await?;
         if !pairs.is_empty() {
-            self.vault.replace_snapshots(owner, &copy.row.destination, &pairs, &self.done(owner, "snapshot.remade", "")).await?;
+            let entry = self.done(owner, "snapshot.remade", "");
+            self.vault.replace_snapshots(Some(owner), &copy.row.destination, &pairs, &entry).await?;
         }
-        Ok(())
+        Ok(copy)
     }
+}
+
+/// Recorded snapshots that are gone, with those that stand in the same places of the history and that nobody recorded.
+fn remade_before(copy: &Copy, rows: Vec<CatalogueRow>) -> CustodyResult<Vec<Remade>> {
+    let (all, _) = copy.repository.snapshots()?;
+    let there: BTreeSet<String> = all.iter().map(|(id, _)| id.to_string()).collect();
+    let rows: Vec<CatalogueRow> = rows.into_iter().filter(|row| row.destination == copy.row.destination).collect();
+    let recorded: BTreeSet<&str> = rows.iter().map(|row| row.snapshot.as_str()).collect();
+    let place = |snapshot: &Snapshot| ["lineage", "seq", "mark", "kind"].map(|name| snapshot.tag(name).unwrap_or_default().to_owned());
+    let mut new: BTreeMap<[String; 4], VecDeque<&(Id, Snapshot)>> = BTreeMap::new();
+    for made in all.iter().filter(|(id, s)| s.original.is_some() && is_bundle(s) && !recorded.contains(id.to_string().as_str())) {
+        new.entry(place(&made.1)).or_default().push_back(made);
+    }
+    let mut pairs = Vec::new();
+    for row in rows.iter().filter(|row| !there.contains(&row.snapshot)) {
+        let key = [row.lineage.clone(), row.seq.to_string(), row.mark.clone(), row.kind.clone()];
+        let Some((id, snapshot)) = new.get_mut(&key).and_then(VecDeque::pop_front) else { continue };
+        let old = row.snapshot.parse().map_err(|_| CustodyError::Damaged("the catalogue names a snapshot by no id".into()))?;
+        pairs.push(remade(copy, &Rewritten { old, new: *id, tree: snapshot.tree })?);
+    }
+    Ok(pairs)
 }
 
 /// The snapshots to look through, oldest first. A damaged one may hold what is looked for.
@@ -299,7 +312,7 @@ fn remade(copy: &Copy, done: &Rewritten) -> RepositoryResult<Remade> {
     Ok(Remade {
         old: done.old.to_string(),
         new: done.new.to_string(),
-        tree: done.tree.to_string(),
+        tree: Some(done.tree.to_string()),
         data_tree: data.map(|id| id.to_string()),
     })
 }

@@ -27,12 +27,6 @@ pub struct CopyOutcome {
     pub others: Vec<Id>,
 }
 
-/// What tells that two snapshots are the same one: everything but their ids and those of their relatives.
-fn likeness(snapshot: &Snapshot) -> Vec<u8> {
-    let bare = Snapshot { parent: None, original: None, ..snapshot.clone() };
-    serde_json::to_vec(&bare).expect("plain strings and numbers")
-}
-
 impl Repository {
     /// Copies all snapshots that a target does not have yet, with what they need. Both go on being used meanwhile; doing it
     /// again copies what came since, and after an interruption what is left.
@@ -52,11 +46,11 @@ impl Repository {
         drop(target.reload_index()?);
         let mut like: HashMap<Vec<u8>, VecDeque<Id>> = HashMap::new();
         for (id, snapshot) in &there {
-            like.entry(likeness(snapshot)).or_default().push_back(*id);
+            like.entry(snapshot.likeness(None)).or_default().push_back(*id);
         }
         let (mut known, mut missing) = (BTreeMap::new(), Vec::new());
         for (id, snapshot) in &snapshots {
-            match like.get_mut(&likeness(snapshot)).and_then(VecDeque::pop_front) {
+            match like.get_mut(&snapshot.likeness(None)).and_then(VecDeque::pop_front) {
                 Some(copy) => drop(known.insert(*id, copy)),
                 None => missing.push((*id, snapshot)),
             }

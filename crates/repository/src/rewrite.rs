@@ -91,11 +91,16 @@ impl Repository {
         };
         writer.finish()?;
         lock.assert_held()?;
+        // A run that was cut off may have written some of them, and not removed the old ones.
+        let there: HashMap<Vec<u8>, Id> = self.snapshots()?.0.into_iter().map(|(id, s)| (s.likeness(s.original), id)).collect();
         let (mut outcome, mut before, mut renamed) = (RewriteOutcome::default(), Vec::new(), HashMap::<Id, Id>::new());
         for Made { old, before: tree, mut snapshot } in made {
             before.push(tree);
             snapshot.parent = snapshot.parent.map(|parent| *renamed.get(&parent).unwrap_or(&parent));
-            let new = self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?;
+            let new = match there.get(&snapshot.likeness(snapshot.original)) {
+                Some(there) => *there,
+                None => self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?,
+            };
             renamed.insert(old, new);
             outcome.snapshots.push(Rewritten { old, new, tree: snapshot.tree });
         }

@@ -58,6 +58,12 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ve
 }
 
 impl Snapshot {
+    /// What tells that two snapshots are the same one: everything but the ids of its relatives, save for its `original`.
+    pub(crate) fn likeness(&self, original: Option<Id>) -> Vec<u8> {
+        let bare = Self { parent: None, original, ..self.clone() };
+        serde_json::to_vec(&bare).expect("plain strings and numbers")
+    }
+
     /// A snapshot of a virtual tree, whose host and user are constants. The tree is filled in by the backup.
     pub fn new(time: String, path: &str, program_version: &str) -> Self {
         Self {

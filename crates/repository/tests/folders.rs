@@ -11,7 +11,7 @@ use keepsake_repository::{BackupRequest, CheckOptions, FolderSource, RestoreOpti
 
 use crate::support::{fingerprint, init, local, open, restic, restics, snapshot};
 
-fn odd_folder(root: &Path) {
+pub fn odd_folder(root: &Path) {
     let file = |name: &[u8], bytes: &[u8]| fs::write(root.join(OsStr::from_bytes(name)), bytes).expect("write");
     fs::create_dir_all(root.join("a/empty")).expect("folder");
     fs::create_dir_all(root.join("a.b")).expect("folder");

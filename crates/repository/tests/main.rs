@@ -9,4 +9,5 @@ mod pruning;
 mod repairing;
 mod rewriting;
 mod support;
+mod taking_turns;
 mod virtual_trees;

@@ -190,7 +190,6 @@ impl World {
 
 /// `KEEPSAKE_TEST_SEED` chooses another world, `KEEPSAKE_TEST_STEPS` a longer one.
 #[test]
-#[expect(clippy::print_stdout, reason = "the seed is told")]
 fn thousands_of_random_operations_agree_with_a_map() {
     let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (seed, steps) = (number("KEEPSAKE_TEST_SEED", 7), number("KEEPSAKE_TEST_STEPS", 2500));

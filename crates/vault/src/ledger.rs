@@ -63,7 +63,7 @@ pub struct Debt {
     pub since: i64,
 }
 
-fn owner_column(owner: Option<OwnerId>) -> String {
+pub(crate) fn owner_column(owner: Option<OwnerId>) -> String {
     owner.map(|o| o.to_string()).unwrap_or_default()
 }
 

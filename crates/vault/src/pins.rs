@@ -2,7 +2,12 @@
 
 use keepsake_record::OwnerId;
 
-use crate::{AuditEntry, Vault, VaultResult, db::Arg};
+use crate::{
+    AuditEntry, RepositoryRow, Vault, VaultResult,
+    db::{Arg, Tx},
+    ledger::owner_column,
+    vault::put_fact,
+};
 
 /// A snapshot that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +29,9 @@ pub struct Remade {
     pub old: String,
     /// The id it has.
     pub new: String,
-    /// Its root tree.
-    pub tree: String,
-    /// Its tree of data, if that may be another one than before.
+    /// Its root tree, if that is another one than before.
+    pub tree: Option<String>,
+    /// Its tree of data, if that is another one than before.
     pub data_tree: Option<String>,
 }
 
@@ -91,18 +96,53 @@ impl Vault {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn replace_snapshots(&self, owner: OwnerId, destination: &str, made: &[Remade], entry: &AuditEntry) -> VaultResult<()> {
+    pub async fn replace_snapshots(
+        &self,
+        owner: Option<OwnerId>,
+        destination: &str,
+        made: &[Remade],
+        entry: &AuditEntry,
+    ) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
-        let owner = owner.to_string();
-        for Remade { old, new, tree, data_tree } in made {
-            let place = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(old), Arg::Text(new)];
-            let row = [place.as_slice(), &[Arg::Text(tree), Arg::OptText(data_tree.as_deref())]].concat();
-            let sql = "UPDATE catalogue SET snapshot = $4, tree = $5, data_tree = COALESCE($6, data_tree) WHERE owner = $1 AND destination = $2 AND snapshot = $3";
-            tx.execute(sql, &row).await?;
-            tx.execute("UPDATE catalogue SET parent = $4 WHERE owner = $1 AND destination = $2 AND parent = $3", &place).await?;
-            tx.execute("UPDATE pins SET snapshot = $4 WHERE owner = $1 AND destination = $2 AND snapshot = $3", &place).await?;
-        }
+        put_in_place(&mut tx, &owner_column(owner), destination, made).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
+
+    /// Begins to use another generation of a repository: its row, the ids that its snapshots have, and a fact about the
+    /// instance, all at once.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn switch_repository(&self, row: &RepositoryRow, made: &[Remade], fact: (&str, &str), entry: &AuditEntry) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(row.owner);
+        let args = [
+            Arg::Text(&owner),
+            Arg::Text(&row.destination),
+            Arg::Text(&row.repository),
+            Arg::Int(row.generation as i64),
+            Arg::Text(&row.prefix),
+            Arg::Blob(&row.password),
+        ];
+        let sql =
+            "UPDATE repositories SET repository = $3, generation = $4, prefix = $5, password = $6 WHERE owner = $1 AND destination = $2";
+        tx.execute(sql, &args).await?;
+        put_in_place(&mut tx, &owner, &row.destination, made).await?;
+        put_fact(&mut tx, fact.0, fact.1).await?;
+        self.write_audit(&mut tx, entry).await?;
+        tx.commit().await
+    }
+}
+
+async fn put_in_place(tx: &mut Tx, owner: &str, destination: &str, made: &[Remade]) -> VaultResult<()> {
+    for Remade { old, new, tree, data_tree } in made {
+        let place = [Arg::Text(owner), Arg::Text(destination), Arg::Text(old), Arg::Text(new)];
+        let row = [place.as_slice(), &[Arg::OptText(tree.as_deref()), Arg::OptText(data_tree.as_deref())]].concat();
+        let sql = "UPDATE catalogue SET snapshot = $4, tree = COALESCE($5, tree), data_tree = COALESCE($6, data_tree) WHERE owner = $1 AND destination = $2 AND snapshot = $3";
+        tx.execute(sql, &row).await?;
+        tx.execute("UPDATE catalogue SET parent = $4 WHERE owner = $1 AND destination = $2 AND parent = $3", &place).await?;
+        tx.execute("UPDATE pins SET snapshot = $4 WHERE owner = $1 AND destination = $2 AND snapshot = $3", &place).await?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use keepsake_storage::Store;
 
 use crate::{
     Ambient, AuditEntry, VaultError, VaultResult,
-    db::{Arg, Db},
+    db::{Arg, Db, Tx},
     migrations,
 };
 
@@ -82,8 +82,7 @@ impl Vault {
     /// The database fails.
     pub async fn set_fact(&self, name: &str, value: &str, entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
-        let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        tx.execute(sql, &[Arg::Text(name), Arg::Text(value)]).await?;
+        put_fact(&mut tx, name, value).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
@@ -93,4 +92,9 @@ impl Vault {
         self.ambient.fill(&mut buffer);
         data_encoding::HEXLOWER.encode(&buffer)
     }
+}
+
+pub(crate) async fn put_fact(tx: &mut Tx, name: &str, value: &str) -> VaultResult<()> {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    tx.execute(sql, &[Arg::Text(name), Arg::Text(value)]).await.map(drop)
 }

@@ -54,9 +54,32 @@ pub async fn run(context: &Context, args: &args::Key) -> CustodyResult<u8> {
             context.output.summary(COMPLETE, json!(report));
             Ok(COMPLETE)
         }
+        args::Key::ReEncrypt { system } => re_encrypt(context, *system).await,
         args::Key::Kit { open: Some(place) } => open_kit(context, place),
         args::Key::Kit { open: None } => about_kit(context).await,
     }
+}
+
+async fn re_encrypt(context: &Context, system: bool) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let owner = whose(context, &custody, system).await?;
+    let question = "Everything is read and sealed anew, and the old repository goes; for a while both take their room. Go ahead?";
+    if !context.global.yes && !output::confirm(question) {
+        return Err(CustodyError::Refused("nothing was done: say --yes to go ahead".into()));
+    }
+    let progress = context.progress();
+    let report = custody.reencrypt(owner, progress.clone()).await;
+    progress.finish();
+    let report = report?;
+    custody.close().await;
+    context.output.say(format!(
+        "{} sealed anew, {}; this is generation {}. The home and the recovery kit open it; no other password does.",
+        words::of(report.snapshots as u64, "snapshot is", "snapshots are"),
+        words::bytes(report.bytes),
+        report.generation
+    ));
+    context.output.summary(COMPLETE, json!(report));
+    Ok(COMPLETE)
 }
 
 async fn reveal(context: &Context, system: bool) -> CustodyResult<u8> {

@@ -17,6 +17,8 @@ mod edit;
 mod error;
 mod folder;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod go_json;
 mod id;
 mod index;

@@ -182,7 +182,7 @@ thread_local! {
 }
 
 /// Unpacks zstd frames that must give exactly `length` bytes.
-fn unpack(payload: &[u8], length: usize) -> Option<Vec<u8>> {
+pub(crate) fn unpack(payload: &[u8], length: usize) -> Option<Vec<u8>> {
     // What a damaged or hostile index declares must not take memory that its payload cannot fill.
     if length > payload.len().saturating_mul(ZSTD_RATIO_MAX) {
         return None;

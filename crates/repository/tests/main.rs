@@ -4,6 +4,7 @@ mod cut_off;
 mod damage;
 mod damage_matrix;
 mod folders;
+mod fuzzing;
 mod golden;
 mod model;
 mod pruning;

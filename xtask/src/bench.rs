@@ -8,6 +8,11 @@ mod measuring;
 mod rewrite;
 mod vault;
 
+pub use self::{
+    measuring::{Dice, Tools, text},
+    vault::write_diary,
+};
+
 pub fn run(args: &[String]) -> Result<(), String> {
     match args.first().map(String::as_str) {
         Some("rewrite") => rewrite::run(&args[1..]),

@@ -1,6 +1,7 @@
 //! House rules, benchmarks: `cargo xtask tidy`, `cargo xtask bench`.
 
 mod bench;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -10,7 +11,11 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&args[1..]),
-        _ => Err("usage: cargo xtask tidy | bench [MEMORIES] | bench engine [MIB] [FILES] | bench rewrite [MEMORIES] [SNAPSHOTS]".into()),
+        Some("soak") => soak::run(&args[1..]),
+        _ => Err(
+            "usage: cargo xtask tidy | soak [KILLS] | bench [MEMORIES] | bench engine [MIB] [FILES] | bench rewrite [MEMORIES] [SNAPSHOTS]"
+                .into(),
+        ),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{BackupOutcome, Monitor, RepositoryError, SkippedPath, Totals};
-use keepsake_vault::{CatalogueRow, Debt, Head, Lease, Outcome};
+use keepsake_repository::{BackupOutcome, Monitor, RepositoryError, SkippedPath, Totals, process_lives};
+use keepsake_vault::{CatalogueRow, Debt, Head, Lease, Outcome, VaultError, backup_lease};
 use serde::Serialize;
 use serde_json::json;
 
@@ -95,7 +95,7 @@ impl Custody {
     }
 
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
-        let lease = self.vault.lease_backup(owner, &self.holder()).await?;
+        let lease = self.lease(&backup_lease(owner)).await?;
         let work = async |lease: &Lease| {
             self.end_switch(owner, monitor.clone()).await?;
             self.run_or_heal(owner, kind, monitor, lease).await
@@ -116,6 +116,22 @@ impl Custody {
     /// How this process is named in leases.
     pub(crate) fn holder(&self) -> String {
         format!("process {} on {}", self.engine.pid(), self.engine.hostname())
+    }
+
+    /// Takes a lease, at once also from a process of this machine that is gone.
+    pub(crate) async fn lease(&self, name: &str) -> CustodyResult<Lease> {
+        match self.vault.lease(name, &self.holder()).await {
+            Err(VaultError::Held { holder, .. }) if self.is_gone(&holder) => {
+                self.vault.end_lease_of(name, &holder).await?;
+                Ok(self.vault.lease(name, &self.holder()).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn is_gone(&self, holder: &str) -> bool {
+        let process = holder.strip_prefix("process ").and_then(|rest| rest.strip_suffix(&format!(" on {}", self.engine.hostname())));
+        process.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| pid != self.engine.pid() && !process_lives(pid))
     }
 
     /// Does what only one process may do at a time; the lease is renewed meanwhile and given back at the end.

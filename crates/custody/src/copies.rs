@@ -116,7 +116,7 @@ impl Custody {
         }
         // Two that make it at once would each remove the other's key.
         let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
-        let lease = self.vault.lease(&format!("create repository {name}"), &self.holder()).await?;
+        let lease = self.lease(&format!("create repository {name}")).await?;
         let made = match self.copy(owner).await {
             Ok(Some(copy)) => Ok(copy),
             Ok(None) => self.create_copy(owner).await,

@@ -133,7 +133,7 @@ impl Custody {
         if mode == ImportMode::Plan {
             return self.run_import(owner, path, options, mode, monitor).await;
         }
-        let lease = self.vault.lease(&format!("import {owner}"), &self.holder()).await?;
+        let lease = self.lease(&format!("import {owner}")).await?;
         self.while_leased(lease, async |_| self.run_import(owner, path, options, mode, monitor).await).await
     }
 

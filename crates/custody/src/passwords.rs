@@ -112,7 +112,7 @@ impl Custody {
     pub async fn rewrap(&self, owner: Option<OwnerId>) -> CustodyResult<RewrapReport> {
         let result = async {
             let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
-            let lease = self.vault.lease(&format!("rewrap {name}"), &self.holder()).await?;
+            let lease = self.lease(&format!("rewrap {name}")).await?;
             self.while_leased(lease, async |lease| self.run_rewrap(owner, lease).await).await
         };
         let result = result.await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use keepsake_record::OwnerId;
 use keepsake_repository::{CheckOptions, CopyOutcome, Id, KdfCost, Monitor, Password, Protected, PruneOptions, Repository};
 use keepsake_storage::{ObjectName, Prefixed, PutMode, Store};
-use keepsake_vault::{Outcome, Remade, RepositoryRow};
+use keepsake_vault::{Outcome, Remade, RepositoryRow, backup_lease};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -78,7 +78,7 @@ impl Custody {
         let result = async {
             // Whoever rewraps changes the same password.
             let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
-            let lease = self.vault.lease(&format!("rewrap {name}"), &self.holder()).await?;
+            let lease = self.lease(&format!("rewrap {name}")).await?;
             self.while_leased(lease, async |_| self.run_reencrypt(owner, monitor).await).await
         };
         let result = result.await;
@@ -95,8 +95,8 @@ impl Custody {
             let copied = self.copy_generation(owner, &progress, false, monitor.clone()).await?;
             (report.blobs, report.bytes) = (copied.blobs, copied.bytes);
             let lease = match owner {
-                Some(owner) => self.vault.lease_backup(owner, &self.holder()).await?,
-                None => self.vault.lease("backup system", &self.holder()).await?,
+                Some(owner) => self.lease(&backup_lease(owner)).await?,
+                None => self.lease("backup system").await?,
             };
             progress = self.while_leased(lease, async |_| self.complete_and_switch(owner, progress, monitor.clone()).await).await?;
         } else if progress.phase == Phase::Switching {

@@ -8,7 +8,7 @@ use std::{
 
 use keepsake_record::{MemoryId, OwnerId};
 use keepsake_repository::{Blobs, Id, Monitor, Protected, PruneOptions, RepositoryResult, Rewriter, Rewritten, Snapshot, WithoutPaths};
-use keepsake_vault::{CatalogueRow, Lease, Outcome, Remade};
+use keepsake_vault::{CatalogueRow, Lease, Outcome, Remade, backup_lease};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -115,7 +115,7 @@ impl Custody {
         let result = async {
             self.refuse_living(owner, without).await?;
             self.refuse_while_reencrypting(owner).await?;
-            let lease = self.vault.lease_backup(owner, &self.holder()).await?;
+            let lease = self.lease(&backup_lease(owner)).await?;
             self.while_leased(lease, async |lease| self.run_rewrite(owner, without, monitor, lease).await).await
         };
         let result = result.await;

@@ -100,7 +100,7 @@ async fn a_repository_that_lost_its_index_is_filled_again() {
 async fn two_at_once_are_told_apart() {
     let home = home().await;
     add(&home.custody, &home, "one").await;
-    let lease = home.custody.vault().lease_backup(home.owner, "process 1 on elsewhere").await.expect("free");
+    let lease = home.custody.vault().lease(&keepsake_vault::backup_lease(home.owner), "process 1 on elsewhere").await.expect("free");
     let error = home.custody.backup(home.owner, BackupKind::Full, Arc::new(Silent)).await.expect_err("held");
     assert_eq!(error.kind(), keepsake_custody::ErrorKind::Locked, "{error}");
     home.custody.vault().release(&lease).await.expect("release");

@@ -57,7 +57,7 @@ pub use id::Id;
 pub use index::{BlobKind, Location};
 pub use key_file::{KdfCost, KeyInfo, OWN_NAME, Password};
 pub use keys::NamedKey;
-pub use lock::{LockInfo, LockKind};
+pub use lock::{LockInfo, LockKind, process_lives};
 pub use monitor::{Monitor, Silent};
 pub use prune::{Protected, PruneOptions, PrunePlan, PruneReport, Pruning};
 pub use repair::RepairReport;

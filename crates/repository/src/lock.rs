@@ -84,7 +84,8 @@ impl LockInfo {
     }
 }
 
-fn process_lives(pid: u32) -> bool {
+/// Whether a process of this machine is there.
+pub fn process_lives(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
     !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
 }

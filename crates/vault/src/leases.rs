@@ -16,19 +16,12 @@ pub struct Lease {
     pub token: String,
 }
 
-pub(crate) fn backup_lease(owner: OwnerId) -> String {
+/// The name of the lease for backing up an owner.
+pub fn backup_lease(owner: OwnerId) -> String {
     format!("backup {owner}")
 }
 
 impl Vault {
-    /// The lease for backing up an owner.
-    ///
-    /// # Errors
-    /// Somebody else holds it.
-    pub async fn lease_backup(&self, owner: OwnerId, holder: &str) -> VaultResult<Lease> {
-        self.lease(&backup_lease(owner), holder).await
-    }
-
     /// Takes a lease that is free or has run out.
     ///
     /// # Errors
@@ -46,6 +39,16 @@ impl Vault {
         }
         tx.commit().await?;
         Ok(Lease { name: name.into(), token })
+    }
+
+    /// Ends the lease of a holder that is known to be gone.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn end_lease_of(&self, name: &str, holder: &str) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        tx.execute("DELETE FROM leases WHERE name = $1 AND holder = $2", &[Arg::Text(name), Arg::Text(holder)]).await?;
+        tx.commit().await
     }
 
     /// Makes a lease last longer; `false`: it has gone to somebody else, and the work must stop.

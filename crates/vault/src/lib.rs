@@ -27,7 +27,7 @@ mod write;
 pub use ambient::Ambient;
 pub use audit::{AuditEntry, AuditRow, Outcome};
 pub use error::{VaultError, VaultResult, again};
-pub use leases::Lease;
+pub use leases::{Lease, backup_lease};
 pub use ledger::{CatalogueRow, Debt, DestinationRow, RepositoryRow};
 pub use media::{MediaState, MediumRow};
 pub use memories::{IdState, ListFilter, MemoryRow, Page, SourceState};

@@ -97,19 +97,15 @@ impl Custody {
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
         let lease = self.lease(&backup_lease(owner)).await?;
         let work = async |lease: &Lease| {
-            self.end_switch(owner, monitor.clone()).await?;
+            self.end_switch(Some(owner), lease, monitor.clone()).await?;
             self.run_or_heal(owner, kind, monitor, lease).await
         };
         let report = self.while_leased(lease, work).await?;
         // What could not be written last time is owed, also when nothing else has changed.
-        let owed = self.home.join("cache/system-owed");
         if report.snapshot.is_some() {
-            std::fs::write(&owed, "").map_err(CustodyError::io(&owed))?;
+            self.owe_system_backup()?;
         }
-        if owed.exists() {
-            self.backup_system().await?;
-            std::fs::remove_file(&owed).map_err(CustodyError::io(&owed))?;
-        }
+        self.pay_system_backup().await?;
         Ok(report)
     }
 

@@ -134,7 +134,7 @@ impl Custody {
         let (engine, secret) = (self.engine.clone(), password.clone());
         let (outer, folder) = (store.clone(), place.clone());
         let (repository, generation, prefix) = blocking(move || {
-            let (inner, generation, prefix) = free_place(&outer, &folder)?;
+            let (inner, generation, prefix) = free_place(&outer, &folder, 1)?;
             Ok((Repository::init(inner, &secret, KdfCost::MACHINE, engine)?, generation, prefix))
         })
         .await?;
@@ -256,11 +256,11 @@ pub(crate) fn place_of(owner: Option<OwnerId>) -> String {
     owner.map_or_else(|| "system".to_owned(), |id| format!("owners/{id}"))
 }
 
-/// The first generation whose place is free. A run that ended between making a repository and recording its password left
+/// The first generation from a number on whose place is free; numbers are never used again for another key. A run that ended between making a repository and recording its password left
 /// one without snapshots, which nobody can open: it goes. One with snapshots that this vault does not know (the vault was put
 /// back to a copy from before) stays as it is; the recovery kit opens it.
-pub(crate) fn free_place(store: &Arc<dyn Store>, folder: &str) -> CustodyResult<(Arc<dyn Store>, u64, String)> {
-    for generation in 1.. {
+pub(crate) fn free_place(store: &Arc<dyn Store>, folder: &str, from: u64) -> CustodyResult<(Arc<dyn Store>, u64, String)> {
+    for generation in from.. {
         let prefix = format!("{folder}/g{generation}");
         let inner: Arc<dyn Store> = Arc::new(Prefixed::new(store.clone(), ObjectName::new(&prefix)?));
         if inner.list("snapshots")?.is_empty() {

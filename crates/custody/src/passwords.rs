@@ -120,11 +120,11 @@ impl Custody {
     }
 
     /// Ends the work if somebody took it over while this process slept.
-    async fn still_ours(&self, lease: &Lease) -> CustodyResult<()> {
+    pub(crate) async fn still_ours(&self, lease: &Lease) -> CustodyResult<()> {
         if self.vault.renew(lease).await? {
             return Ok(());
         }
-        Err(CustodyError::Refused("another process took this over; its new password counts".into()))
+        Err(CustodyError::Refused("another process took this over while this one slept: run it again".into()))
     }
 
     async fn run_rewrap(&self, owner: Option<OwnerId>, lease: &Lease) -> CustodyResult<RewrapReport> {

@@ -8,9 +8,12 @@
 use std::sync::Arc;
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{CheckOptions, CopyOutcome, Id, KdfCost, Monitor, Password, Protected, PruneOptions, Repository};
+use keepsake_repository::{
+    CheckOptions, CopyOutcome, Id, KdfCost, Monitor, Password, Protected, PruneOptions, Repository, RepositoryError, Silent,
+    remove_everything,
+};
 use keepsake_storage::{ObjectName, Prefixed, PutMode, Store};
-use keepsake_vault::{Outcome, Remade, RepositoryRow, backup_lease};
+use keepsake_vault::{Lease, Outcome, Remade, RepositoryRow, backup_lease};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -35,6 +38,8 @@ struct Progress {
     old_generation: u64,
     old_prefix: String,
     old_repository: String,
+    /// Its password, sealed: what came to it last must be read once more.
+    old_password: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,13 +84,13 @@ impl Custody {
             // Whoever rewraps changes the same password.
             let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
             let lease = self.lease(&format!("rewrap {name}")).await?;
-            self.while_leased(lease, async |_| self.run_reencrypt(owner, monitor).await).await
+            self.while_leased(lease, async |lease| self.run_reencrypt(owner, lease, monitor).await).await
         };
         let result = result.await;
         self.audited_failure(owner, "key.re-encrypt", "", result).await
     }
 
-    async fn run_reencrypt(&self, owner: Option<OwnerId>, monitor: Arc<dyn Monitor>) -> CustodyResult<ReencryptReport> {
+    async fn run_reencrypt(&self, owner: Option<OwnerId>, lease: &Lease, monitor: Arc<dyn Monitor>) -> CustodyResult<ReencryptReport> {
         let mut progress = match self.reencrypting(owner).await? {
             Some(progress) => progress,
             None => self.begin_generation(owner).await?,
@@ -94,18 +99,26 @@ impl Custody {
         if progress.phase == Phase::Copying {
             let copied = self.copy_generation(owner, &progress, false, monitor.clone()).await?;
             (report.blobs, report.bytes) = (copied.blobs, copied.bytes);
-            let lease = match owner {
-                Some(owner) => self.lease(&backup_lease(owner)).await?,
-                None => self.lease("backup system").await?,
-            };
-            progress = self.while_leased(lease, async |_| self.complete_and_switch(owner, progress, monitor.clone()).await).await?;
+            self.still_ours(lease).await?;
+            progress = self.alone(owner, async |alone| self.complete_and_switch(owner, progress, alone, monitor.clone()).await).await?;
         } else if progress.phase == Phase::Switching {
-            progress = self.switch(owner, progress, monitor.clone()).await?;
+            progress = self.alone(owner, async |alone| self.switch(owner, progress, alone, monitor.clone()).await).await?;
         }
         let Copy { repository, .. } = self.existing_copy(owner).await?;
         report.snapshots = blocking(move || Ok(repository.snapshot_ids()?.len())).await?;
-        report.removed = self.remove_generation(owner, &progress).await?;
+        self.still_ours(lease).await?;
+        report.removed = self.remove_generation(owner, &progress, monitor).await?;
+        // The system bundle says where everybody's repository is.
+        self.owe_system_backup()?;
+        self.pay_system_backup().await?;
         Ok(report)
+    }
+
+    /// Does what must not meet a backup.
+    async fn alone<T>(&self, owner: Option<OwnerId>, work: impl AsyncFnOnce(&Lease) -> CustodyResult<T>) -> CustodyResult<T> {
+        let name = owner.map_or_else(|| "backup system".to_owned(), backup_lease);
+        let lease = self.lease(&name).await?;
+        self.while_leased(lease, work).await
     }
 
     async fn reencrypting(&self, owner: Option<OwnerId>) -> CustodyResult<Option<Progress>> {
@@ -114,23 +127,34 @@ impl Custody {
         read.map(Some).map_err(|e| CustodyError::Damaged(format!("how far a re-encryption has come: {e}")))
     }
 
-    /// Whether a new generation is growing, which verbs that take things out of the old one would not reach.
+    /// For verbs that take things out of one generation and would not reach another.
     pub(crate) async fn refuse_while_reencrypting(&self, owner: OwnerId) -> CustodyResult<()> {
-        if self.reencrypting(Some(owner)).await?.is_none_or(|progress| progress.phase == Phase::Removing) {
-            return Ok(());
+        match self.reencrypting(Some(owner)).await? {
+            None => Ok(()),
+            Some(_) => {
+                Err(CustodyError::Refused("a re-encryption was begun and has not ended: run `keepsake key re-encrypt` first".into()))
+            }
         }
-        Err(CustodyError::Refused("a re-encryption was begun and has not ended: run `keepsake key re-encrypt` first".into()))
     }
 
     /// Makes the place of the next generation.
     async fn begin_generation(&self, owner: Option<OwnerId>) -> CustodyResult<Progress> {
-        let Copy { row, .. } = self.existing_copy(owner).await?;
+        self.alone(owner, async |_| self.make_generation(owner).await).await
+    }
+
+    async fn make_generation(&self, owner: Option<OwnerId>) -> CustodyResult<Progress> {
+        let copy = self.existing_copy(owner).await?;
+        if let Some(owner) = owner {
+            self.refuse_while_rewriting(owner).await?;
+        }
+        let Copy { row, .. } = self.refuse_if_snapshots_miss(owner, copy).await?;
+        let next = row.generation + 1;
         let destination = self.default_destination().await?;
         let (store, place) = (self.destination_store(&destination)?, place_of(owner));
         let password = Password::random(&*self.engine);
         let (engine, secret) = (self.engine.clone(), password.clone());
         let (repository, generation, prefix) = blocking(move || {
-            let (inner, generation, prefix) = free_place(&store, &place)?;
+            let (inner, generation, prefix) = free_place(&store, &place, next)?;
             Ok((Repository::init(inner, &secret, KdfCost::MACHINE, engine)?.id().to_string(), generation, prefix))
         })
         .await?;
@@ -143,6 +167,7 @@ impl Custody {
             old_generation: row.generation,
             old_prefix: row.prefix,
             old_repository: row.repository,
+            old_password: row.password,
         };
         self.note(owner, &progress, "key.re-encrypt.begin").await?;
         Ok(progress)
@@ -200,26 +225,50 @@ impl Custody {
     }
 
     /// While no backup runs.
-    async fn complete_and_switch(&self, owner: Option<OwnerId>, progress: Progress, monitor: Arc<dyn Monitor>) -> CustodyResult<Progress> {
+    async fn complete_and_switch(
+        &self,
+        owner: Option<OwnerId>,
+        progress: Progress,
+        alone: &Lease,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<Progress> {
         self.copy_generation(owner, &progress, true, monitor.clone()).await?;
+        self.still_ours(alone).await?;
         let progress = Progress { phase: Phase::Switching, ..progress };
         self.note(owner, &progress, "key.re-encrypt.complete").await?;
-        self.switch(owner, progress, monitor).await
+        self.switch(owner, progress, alone, monitor).await
     }
 
-    /// Ends a switch that another run began, before anything is written to the old generation.
-    pub(crate) async fn end_switch(&self, owner: OwnerId, monitor: Arc<dyn Monitor>) -> CustodyResult<()> {
-        match self.reencrypting(Some(owner)).await? {
-            Some(progress) if progress.phase == Phase::Switching => self.switch(Some(owner), progress, monitor).await.map(drop),
+    /// Ends a switch that another run began, before anything is written to the old generation. For whoever holds the lease
+    /// for backing up.
+    pub(crate) async fn end_switch(&self, owner: Option<OwnerId>, alone: &Lease, monitor: Arc<dyn Monitor>) -> CustodyResult<()> {
+        match self.reencrypting(owner).await? {
+            Some(progress) if progress.phase == Phase::Switching => self.switch(owner, progress, alone, monitor).await.map(drop),
             _ => Ok(()),
         }
     }
 
-    async fn switch(&self, owner: Option<OwnerId>, progress: Progress, monitor: Arc<dyn Monitor>) -> CustodyResult<Progress> {
+    /// As [`Custody::end_switch`], for those who hold no lease.
+    pub(crate) async fn end_switch_alone(&self, owner: Option<OwnerId>) -> CustodyResult<()> {
+        match self.reencrypting(owner).await? {
+            Some(progress) if progress.phase == Phase::Switching => {
+                self.alone(owner, async |alone| self.end_switch(owner, alone, Arc::new(Silent)).await).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn switch(
+        &self,
+        owner: Option<OwnerId>,
+        progress: Progress,
+        alone: &Lease,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<Progress> {
         let destination = self.default_destination().await?;
         let row = self.new_row(owner, &destination.name, &progress);
-        // Nothing is left to copy: this says which snapshot stands for which.
-        let copied = self.copy_generation(owner, &progress, false, monitor).await?;
+        // Nothing is left to copy but what came without a lease; this says which snapshot stands for which.
+        let copied = self.copy_generation(owner, &progress, true, monitor).await?;
         let password = self.password(&row)?;
         let place: Arc<dyn Store> = Arc::new(Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&progress.prefix)?));
         let (engine, secret) = (self.engine.clone(), password.clone());
@@ -230,32 +279,64 @@ impl Custody {
         })
         .await?;
         self.renew_recovery_file(owner, &row, &password).await?;
-        let renamed = |(old, new): &(Id, Id)| Remade { old: old.to_string(), new: new.to_string(), tree: None, data_tree: None };
-        let remade: Vec<Remade> = copied.snapshots.iter().map(renamed).collect();
+        let remade = renamed(&copied);
+        self.still_ours(alone).await?;
         let progress = Progress { phase: Phase::Removing, ..progress };
         let detail = json!({ "generation": progress.generation, "snapshots": remade.len() });
         let entry = self.entry(owner, "key.re-encrypt", &progress.repository, Outcome::Complete, detail);
-        self.vault.switch_repository(&row, &remade, (&fact(owner), &encoded(&progress)?), &entry).await?;
+        let fact = fact(owner);
+        if !self.vault.switch_repository(&progress.old_repository, &row, &remade, (&fact, &encoded(&progress)?), &entry).await? {
+            return Err(CustodyError::Refused("another process took this over; its repository counts".into()));
+        }
         // What the new index names is no loss against the old one's packs.
         let trusted = self.trusted(self.existing_copy(owner).await?, false).await?;
         self.remember(&trusted, false)?;
         Ok(progress)
     }
 
-    /// Removes the generation that was replaced: its recovery file and keys first, so that nothing opens the rest.
-    async fn remove_generation(&self, owner: Option<OwnerId>, progress: &Progress) -> CustodyResult<u64> {
-        let store = self.destination_store(&self.default_destination().await?)?;
+    /// Removes the generation that was replaced, alone with it, having copied what others wrote to it last: its recovery file
+    /// and keys first, so that nothing opens the rest.
+    async fn remove_generation(&self, owner: Option<OwnerId>, progress: &Progress, monitor: Arc<dyn Monitor>) -> CustodyResult<u64> {
+        let destination = self.default_destination().await?;
+        let store = self.destination_store(&destination)?;
+        let used = self.existing_copy(owner).await?;
+        if used.row.prefix == progress.old_prefix {
+            return Err(CustodyError::Damaged("the generation to remove is the one that is used".into()));
+        }
         let recovery = ObjectName::new(format!("{}/recovery-{}.age", place_of(owner), progress.old_generation))?;
-        let old = Prefixed::new(store.clone(), ObjectName::new(&progress.old_prefix)?);
+        let place = Prefixed::new(store.clone(), ObjectName::new(&progress.old_prefix)?);
+        let row = RepositoryRow {
+            repository: progress.old_repository.clone(),
+            generation: progress.old_generation,
+            prefix: progress.old_prefix.clone(),
+            password: progress.old_password.clone(),
+            ..used.row.clone()
+        };
+        let old = match self.open_copy(&row).await {
+            Ok(old) => Some(old.repository),
+            // An earlier run came as far as its keys.
+            Err(CustodyError::WrongKey(_) | CustodyError::Repository(RepositoryError::NoRepository { .. })) => None,
+            Err(error) => return Err(error),
+        };
+        let (vault, runtime, entry) =
+            (self.vault.clone(), tokio::runtime::Handle::current(), self.entry(owner, "snapshot.remade", "", Outcome::Complete, json!({})));
         let removed = blocking(move || {
-            store.delete(&recovery)?;
-            let keys = old.list("keys")?;
-            let rest = old.list("")?;
-            for object in keys.iter().chain(&rest) {
-                old.delete(&object.name)?;
-            }
-            match old.list("")?.first() {
-                None => Ok(rest.len() as u64),
+            let record = |copied: &CopyOutcome| {
+                let remade = renamed(copied);
+                let recorded = runtime.block_on(vault.replace_snapshots(owner, &row.destination, &remade, &entry));
+                recorded
+                    .map_err(|e| RepositoryError::Outside { path: "the vault".into(), source: std::io::Error::other(e.to_string()) })?;
+                Ok(store.delete(&recovery)?)
+            };
+            let removed = match old {
+                Some(old) => {
+                    used.repository.load_index()?;
+                    old.retire_into(&used.repository, record, &*monitor)?
+                }
+                None => remove_everything(&place)?,
+            };
+            match place.list("")?.first() {
+                None => Ok(removed),
                 Some(left) => Err(CustodyError::Damaged(format!("{} of the old generation is still there: run this again", left.name))),
             }
         })
@@ -276,6 +357,11 @@ impl Custody {
         }
         Ok(())
     }
+}
+
+fn renamed(copied: &CopyOutcome) -> Vec<Remade> {
+    let one = |(old, new): &(Id, Id)| Remade { old: old.to_string(), new: new.to_string(), tree: None, data_tree: None };
+    copied.snapshots.iter().map(one).collect()
 }
 
 fn encoded(progress: &Progress) -> CustodyResult<String> {

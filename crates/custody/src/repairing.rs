@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::{
     Custody, CustodyResult,
     copies::{Copy, blocking},
+    system::SYSTEM_PATH,
 };
 
 /// What a repair would look at.
@@ -75,6 +76,9 @@ impl Custody {
     ) -> CustodyResult<(RepairReport, SnapshotsRepaired)> {
         let packs = plan.packs.clone();
         let result = async {
+            if let Some(owner) = owner {
+                self.refuse_while_rewriting(owner).await?;
+            }
             let copy = self.existing_copy(owner).await?;
             let detail = json!({ "packs": packs, "snapshots": plan.snapshots });
             self.vault.audit(&self.entry(owner, "repair.begin", "", Outcome::Complete, detail)).await?;
@@ -110,7 +114,7 @@ impl Custody {
     ) -> CustodyResult<SnapshotsRepaired> {
         let mut rows = self.recorded(owner, &copy).await?;
         let wanted: Vec<(Id, Option<Snapshot>)> =
-            lost.into_iter().map(|id| (id, rows.remove(&id).and_then(|row| again(owner, &row)))).collect();
+            lost.into_iter().map(|id| (id, rows.remove(&id).and_then(|row| self.again(owner, &row)))).collect();
         let destination = copy.row.destination.clone();
         let (report, remade) = blocking(move || {
             let (mut report, mut remade) = (SnapshotsRepaired::default(), Vec::new());
@@ -137,23 +141,25 @@ impl Custody {
             let entry = self.entry(owner, "snapshot.remade", "", Outcome::Complete, json!({}));
             self.vault.replace_snapshots(owner, &destination, &remade, &entry).await?;
         }
-        if let Some(owner) = owner.filter(|_| !report.lost.is_empty()) {
-            self.vault.strike_snapshots(owner, &destination, &report.lost, &self.done(owner, "snapshot.lost", "")).await?;
+        if !report.lost.is_empty() {
+            let entry = self.entry(owner, "snapshot.lost", "", Outcome::Complete, json!({ "snapshots": report.lost }));
+            self.vault.strike_snapshots(owner, &destination, &report.lost, &entry).await?;
         }
         Ok(report)
     }
-}
 
-/// A recorded snapshot as it was written, but for the second in which it was begun.
-fn again(owner: Option<OwnerId>, row: &CatalogueRow) -> Option<Snapshot> {
-    let time = Timestamp::from_micros(row.at).ok()?.to_string();
-    let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
-    let (path, tags) = match owner {
-        Some(owner) if !row.lineage.is_empty() => {
-            ("/keepsake", crate::vault_source::tags(owner, &row.kind, &row.lineage, row.seq, &row.mark))
-        }
-        _ => ("/a folder whose path was lost", vec![row.kind.clone()]),
-    };
-    let (tree, original) = (row.tree.parse().ok()?, row.snapshot.parse().ok());
-    Some(Snapshot { tree, original, tags, ..Snapshot::new(time, path, program) })
+    /// A recorded snapshot as it was written, but for the second in which it was begun.
+    fn again(&self, owner: Option<OwnerId>, row: &CatalogueRow) -> Option<Snapshot> {
+        let time = Timestamp::from_micros(row.at).ok()?.to_string();
+        let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
+        let (path, tags) = match owner {
+            None => (SYSTEM_PATH, self.system_tags()),
+            Some(owner) if !row.lineage.is_empty() => {
+                ("/keepsake", crate::vault_source::tags(owner, &row.kind, &row.lineage, row.seq, &row.mark))
+            }
+            Some(_) => ("/a folder whose path was lost", vec![row.kind.clone()]),
+        };
+        let (tree, original) = (row.tree.parse().ok()?, row.snapshot.parse().ok());
+        Some(Snapshot { tree, original, tags, ..Snapshot::new(time, path, program) })
+    }
 }

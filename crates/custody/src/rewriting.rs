@@ -1,10 +1,7 @@
 //! Taking things out of snapshots that exist already: memories out of the vault's, paths out of those of folders. Every
 //! snapshot is made again without them, what only the old ones needed leaves the repository, and its absence is proved.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use keepsake_record::{MemoryId, OwnerId};
 use keepsake_repository::{Blobs, Id, Monitor, Protected, PruneOptions, RepositoryResult, Rewriter, Rewritten, Snapshot, WithoutPaths};
@@ -113,8 +110,9 @@ impl Custody {
     /// finds what should be gone.
     pub async fn rewrite_snapshots(&self, owner: OwnerId, without: &Without, monitor: Arc<dyn Monitor>) -> CustodyResult<RewriteReport> {
         let result = async {
+            // What an earlier run was cut off from goes with this one.
+            let without = &self.with_pending(owner, without).await?;
             self.refuse_living(owner, without).await?;
-            self.refuse_while_reencrypting(owner).await?;
             let lease = self.lease(&backup_lease(owner)).await?;
             self.while_leased(lease, async |lease| self.run_rewrite(owner, without, monitor, lease).await).await
         };
@@ -122,11 +120,45 @@ impl Custody {
         self.audited_failure(Some(owner), "snapshot.rewrite", "", result).await
     }
 
+    /// What a rewrite that was begun and has not ended takes out.
+    async fn pending(&self, owner: OwnerId) -> CustodyResult<Option<Without>> {
+        let Some(text) = self.vault.fact(&pending_fact(owner)).await?.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let read = serde_json::from_str(&text);
+        read.map(Some).map_err(|e| CustodyError::Damaged(format!("what is being taken out of the snapshots: {e}")))
+    }
+
+    async fn with_pending(&self, owner: OwnerId, without: &Without) -> CustodyResult<Without> {
+        Ok(match (self.pending(owner).await?, without) {
+            (None, without) => without.clone(),
+            (Some(Without::Memories(pending)), Without::Memories(ids)) => Without::Memories(pending.union(ids).copied().collect()),
+            (Some(Without::Paths(pending)), Without::Paths(paths)) => Without::Paths(pending.iter().chain(paths).cloned().collect()),
+            (Some(pending), _) => return Err(CustodyError::Refused(unfinished(&pending))),
+        })
+    }
+
+    /// For verbs that would bring back what is being taken out, or not reach it.
+    pub(crate) async fn refuse_while_rewriting(&self, owner: OwnerId) -> CustodyResult<()> {
+        self.pending(owner).await?.map_or(Ok(()), |pending| Err(CustodyError::Refused(unfinished(&pending))))
+    }
+
     /// Why no backup may build on the snapshots there are, if a rewrite was begun and has not ended.
     pub(crate) async fn unfinished_rewrite(&self, owner: OwnerId) -> CustodyResult<Option<String>> {
-        let pending = self.vault.fact(&pending_fact(owner)).await?.is_some_and(|fact| !fact.is_empty());
-        Ok(pending
-            .then(|| "taking memories out of the snapshots was begun and has not ended: run `keepsake snapshot rewrite` again".into()))
+        let memories = self.pending(owner).await?.filter(|pending| matches!(pending, Without::Memories(_)));
+        Ok(memories.map(|pending| unfinished(&pending)))
+    }
+
+    /// Every recorded snapshot must be there: what is made of a repository would lack it for good.
+    pub(crate) async fn refuse_if_snapshots_miss(&self, owner: Option<OwnerId>, copy: Copy) -> CustodyResult<Copy> {
+        let rows = self.vault.catalogue(owner).await?;
+        blocking(move || {
+            let there: BTreeSet<String> = copy.repository.snapshot_ids()?.iter().map(Id::to_string).collect();
+            let recorded = rows.iter().filter(|row| row.destination == copy.row.destination);
+            match recorded.map(|row| &row.snapshot).find(|id| !there.contains(*id)) {
+                None => Ok(copy),
+                Some(id) => Err(CustodyError::Damaged(format!("snapshot {} is missing: `keepsake repair` comes first", &id[..8]))),
+            }
+        })
+        .await
     }
 
     /// A memory that still lives would come back with the next backup.
@@ -148,9 +180,11 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
         lease: &Lease,
     ) -> CustodyResult<RewriteReport> {
+        self.refuse_while_reencrypting(owner).await?;
         let begun = self.entry(Some(owner), "snapshot.rewrite.begin", "", Outcome::Complete, json!({ "without": without }));
+        let pending = serde_json::to_string(without).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+        self.vault.set_fact(&pending_fact(owner), &pending, &begun).await?;
         if let Without::Memories(ids) = without {
-            self.vault.set_fact(&pending_fact(owner), "memories", &begun).await?;
             let mut write = self.vault.write(owner, &self.actor).await?;
             let mut told = false;
             for id in ids {
@@ -158,12 +192,15 @@ impl Custody {
             }
             if told {
                 write.commit(&self.done(owner, "journal.redact", "")).await?;
+            } else {
+                drop(write);
             }
-        } else {
-            self.vault.audit(&begun).await?;
+            // The words that are searched for, too.
+            self.vault.index_all(owner).await?;
         }
-        let mut copy = self.existing_copy(Some(owner)).await?;
-        copy = self.match_remade(owner, copy).await?;
+        let copy = self.existing_copy(Some(owner)).await?;
+        let copy = self.match_remade(owner, copy).await?;
+        let mut copy = self.refuse_if_snapshots_miss(Some(owner), copy).await?;
         let mut report = RewriteReport::default();
         loop {
             let pass;
@@ -180,10 +217,9 @@ impl Custody {
         }
         let detail = json!({ "without": without, "report": report });
         let entry = self.entry(Some(owner), "snapshot.rewrite", "", Outcome::Complete, detail);
-        match without {
-            Without::Memories(_) => self.vault.set_fact(&pending_fact(owner), "", &entry).await?,
-            Without::Paths(_) => self.vault.audit(&entry).await?,
-        }
+        self.vault.set_fact(&pending_fact(owner), "", &entry).await?;
+        self.owe_system_backup()?;
+        self.pay_system_backup().await?;
         Ok(report)
     }
 
@@ -266,19 +302,40 @@ fn remade_before(copy: &Copy, rows: Vec<CatalogueRow>) -> CustodyResult<Vec<Rema
     let there: BTreeSet<String> = all.iter().map(|(id, _)| id.to_string()).collect();
     let rows: Vec<CatalogueRow> = rows.into_iter().filter(|row| row.destination == copy.row.destination).collect();
     let recorded: BTreeSet<&str> = rows.iter().map(|row| row.snapshot.as_str()).collect();
-    let place = |snapshot: &Snapshot| ["lineage", "seq", "mark", "kind"].map(|name| snapshot.tag(name).unwrap_or_default().to_owned());
-    let mut new: BTreeMap<[String; 4], VecDeque<&(Id, Snapshot)>> = BTreeMap::new();
-    for made in all.iter().filter(|(id, s)| s.original.is_some() && is_bundle(s) && !recorded.contains(id.to_string().as_str())) {
-        new.entry(place(&made.1)).or_default().push_back(made);
-    }
+    let mut unrecorded: Vec<&(Id, Snapshot)> =
+        all.iter().filter(|(id, s)| s.original.is_some() && !recorded.contains(id.to_string().as_str())).collect();
     let mut pairs = Vec::new();
-    for row in rows.iter().filter(|row| !there.contains(&row.snapshot)) {
-        let key = [row.lineage.clone(), row.seq.to_string(), row.mark.clone(), row.kind.clone()];
-        let Some((id, snapshot)) = new.get_mut(&key).and_then(VecDeque::pop_front) else { continue };
-        let old = row.snapshot.parse().map_err(|_| CustodyError::Damaged("the catalogue names a snapshot by no id".into()))?;
-        pairs.push(remade(copy, &Rewritten { old, new: *id, tree: snapshot.tree })?);
+    // By what they were made from first; of those that were made again more than once, by their place in the history.
+    for by_place in [false, true] {
+        for row in rows.iter().filter(|row| !there.contains(&row.snapshot)) {
+            let old: Id = row.snapshot.parse().map_err(|_| CustodyError::Damaged("the catalogue names a snapshot by no id".into()))?;
+            let is_it = |(_, snapshot): &&(Id, Snapshot)| match by_place {
+                false => snapshot.original == Some(old),
+                true => !row.lineage.is_empty() && is_bundle(snapshot) && place(snapshot) == place_of_row(row),
+            };
+            let known = |pairs: &[Remade]| pairs.iter().any(|pair: &Remade| pair.old == row.snapshot);
+            let Some(at) = unrecorded.iter().position(|made| is_it(made)).filter(|_| !known(&pairs)) else { continue };
+            let (id, snapshot) = unrecorded.remove(at);
+            pairs.push(remade(copy, &Rewritten { old, new: *id, tree: snapshot.tree })?);
+        }
     }
     Ok(pairs)
+}
+
+fn place(snapshot: &Snapshot) -> [String; 4] {
+    ["lineage", "seq", "mark", "kind"].map(|name| snapshot.tag(name).unwrap_or_default().to_owned())
+}
+
+fn place_of_row(row: &CatalogueRow) -> [String; 4] {
+    [row.lineage.clone(), row.seq.to_string(), row.mark.clone(), row.kind.clone()]
+}
+
+fn unfinished(pending: &Without) -> String {
+    let again = match pending {
+        Without::Memories(ids) => ids.iter().map(|id| format!(" --without-memory {id}")).collect::<String>(),
+        Without::Paths(paths) => paths.iter().map(|path| format!(" --without-path {path}")).collect(),
+    };
+    format!("taking something out of the snapshots was begun and has not ended: run `keepsake snapshot rewrite{again}`")
 }
 
 /// The snapshots to look through, oldest first. A damaged one may hold what is looked for.

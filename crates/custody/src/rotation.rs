@@ -112,7 +112,7 @@ impl Custody {
             // The catalogue first: a snapshot that is recorded and not there would look like a loss.
             let detail = json!({ "snapshots": names, "lost": plan.lost });
             let begun = self.entry(Some(owner), "snapshot.forget.begin", "", Outcome::Complete, detail.clone());
-            self.vault.strike_snapshots(owner, &copy.row.destination, &names, &begun).await?;
+            self.vault.strike_snapshots(Some(owner), &copy.row.destination, &names, &begun).await?;
             blocking(move || Ok(copy.repository.forget(&ids, &*monitor)?)).await?;
             Ok(self.vault.audit(&self.entry(Some(owner), "snapshot.forget", "", Outcome::Complete, detail)).await?)
         };

@@ -5,11 +5,14 @@ use keepsake_vault::Outcome;
 use serde_json::json;
 
 use crate::{
-    Custody, CustodyResult,
+    Custody, CustodyError, CustodyResult,
     copies::{Copy, blocking},
     trust::Trusted,
 };
 
+/// What the snapshots of the system bundle are of.
+pub(crate) const SYSTEM_PATH: &str = "/keepsake-system";
+const SYSTEM_OWED: &str = "cache/system-owed";
 /// Audit entries in one file.
 const AUDIT_SEGMENT: u32 = 4096;
 
@@ -21,14 +24,12 @@ impl Custody {
 
     /// Backs up configuration, owners, places of repositories, the catalogue and the audit log.
     pub(crate) async fn backup_system(&self) -> CustodyResult<()> {
+        self.end_switch_alone(None).await?;
         let files = self.system_files().await?;
         let trusted = self.trusted(self.make_copy(None).await?, false).await?;
         let Trusted { copy: Copy { repository, row }, .. } = self.distrust_missing(trusted).await?;
         let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
-        let snapshot = Snapshot {
-            tags: vec!["keepsake-system".into(), format!("instance={}", self.instance())],
-            ..Snapshot::new(self.now().to_string(), "/keepsake-system", program)
-        };
+        let snapshot = Snapshot { tags: self.system_tags(), ..Snapshot::new(self.now().to_string(), SYSTEM_PATH, program) };
         let outcome = blocking(move || {
             let meta = FileMeta { time: "2000-01-01T00:00:00Z".into() };
             let edits = files.into_iter().map(move |(path, text)| Ok(Edit::file(&path, &meta, Content::Spans(vec![text.into_bytes()]))));
@@ -39,6 +40,27 @@ impl Custody {
         let catalogue = self.row_of_no_history(row.destination, &outcome.snapshot, &outcome.tree, "system".into());
         let entry = self.entry(None, "backup.system", &catalogue.snapshot, Outcome::Complete, json!({}));
         Ok(self.vault.record_snapshot(None, &catalogue, &[], &entry).await?)
+    }
+
+    /// What a snapshot of the system bundle says of itself.
+    pub(crate) fn system_tags(&self) -> Vec<String> {
+        vec!["keepsake-system".into(), format!("instance={}", self.instance())]
+    }
+
+    /// Takes note that the system bundle is to be backed up, also if this run does not come to it.
+    pub(crate) fn owe_system_backup(&self) -> CustodyResult<()> {
+        let owed = self.home.join(SYSTEM_OWED);
+        std::fs::write(&owed, "").map_err(CustodyError::io(&owed))
+    }
+
+    /// Backs the system bundle up if that is owed.
+    pub(crate) async fn pay_system_backup(&self) -> CustodyResult<()> {
+        let owed = self.home.join(SYSTEM_OWED);
+        if owed.exists() {
+            self.backup_system().await?;
+            std::fs::remove_file(&owed).map_err(CustodyError::io(&owed))?;
+        }
+        Ok(())
     }
 
     /// The files of the system bundle, in the order of their paths.

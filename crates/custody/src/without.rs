@@ -267,8 +267,12 @@ impl WithoutMemories {
         self.naming(repository, journal, |without, path, bytes| {
             let all: Vec<(Change, Vec<u8>)> = lines(path, bytes)?;
             let others = all.into_iter().filter(|(change, _)| change.entity == Entity::Memory && !is_about(change, &without.ids));
-            let versions = others.filter_map(|(change, _)| serde_json::from_value::<Memory>(change.before?).ok());
-            Ok(versions.flat_map(|memory| memory.media_paths()).collect())
+            let mut named = Vec::new();
+            for before in others.filter_map(|(change, _)| change.before) {
+                let version: Memory = serde_json::from_value(before).map_err(|e| unusable(path, e.to_string()))?;
+                named.extend(version.media_paths());
+            }
+            Ok(named.into())
         })
     }
 

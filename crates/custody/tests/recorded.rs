@@ -63,7 +63,7 @@ async fn one_that_was_removed_and_one_that_was_added_are_named() {
         detail: serde_json::json!({}),
     };
     let destination = home.custody.vault().destinations().await.expect("one").remove(0).name;
-    home.custody.vault().strike_snapshots(home.owner, &destination, std::slice::from_ref(&strange), &nothing).await.expect("strike");
+    home.custody.vault().strike_snapshots(Some(home.owner), &destination, std::slice::from_ref(&strange), &nothing).await.expect("strike");
     let report = verify(&home).await;
     assert_eq!(report.foreign_snapshots, std::slice::from_ref(&strange));
     home.custody.adopt_snapshot(home.owner, &strange).await.expect("adopt");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use keepsake_storage::StoreError;
+use keepsake_storage::{ObjectName, Store, StoreError};
 
 use crate::{
     BlobKind, Id, LockKind, Monitor, Repository, RepositoryError, RepositoryResult, Snapshot,
@@ -27,6 +27,21 @@ pub struct CopyOutcome {
     pub others: Vec<Id>,
 }
 
+/// Removes a repository: its keys first, its config, then all the rest.
+///
+/// # Errors
+/// The store fails; doing it again ends the work.
+pub fn remove_everything(store: &dyn Store) -> RepositoryResult<u64> {
+    let first = store.list("keys")?.into_iter().map(|object| object.name).chain([ObjectName::new("config")?]);
+    let first: Vec<ObjectName> = first.collect();
+    let rest = store.list("")?;
+    for name in first.iter().chain(rest.iter().map(|object| &object.name)) {
+        store.delete(name)?;
+    }
+    store.sweep("")?;
+    Ok(rest.len() as u64)
+}
+
 impl Repository {
     /// Copies all snapshots that a target does not have yet, with what they need. Both go on being used meanwhile; doing it
     /// again copies what came since, and after an interruption what is left.
@@ -34,16 +49,39 @@ impl Repository {
     /// # Errors
     /// Something that a snapshot needs is damaged, or a store fails.
     pub fn copy_to(&self, target: &Self, monitor: &dyn Monitor) -> RepositoryResult<CopyOutcome> {
-        target.refuse_if_old()?;
         let _reading = self.lock(LockKind::Shared)?;
+        self.copy_locked(target, monitor)
+    }
+
+    /// Copies what came since, alone with the repository; then, once `recorded` has taken note of it, removes everything: the
+    /// keys first, so that nothing opens the rest. Answers how many objects went.
+    ///
+    /// # Errors
+    /// Others do not end, something is damaged, `recorded` fails, or a store does. Until the keys go, everything is there.
+    pub fn retire_into(
+        &self,
+        target: &Self,
+        recorded: impl FnOnce(&CopyOutcome) -> RepositoryResult<()>,
+        monitor: &dyn Monitor,
+    ) -> RepositoryResult<u64> {
+        let lock = self.lock_exclusively(monitor)?;
+        let outcome = self.copy_locked(target, monitor)?;
+        recorded(&outcome)?;
+        lock.assert_held()?;
+        remove_everything(&*self.store)
+    }
+
+    fn copy_locked(&self, target: &Self, monitor: &dyn Monitor) -> RepositoryResult<CopyOutcome> {
+        target.refuse_if_old()?;
         let lock = target.lock(LockKind::Shared)?;
         // Snapshots first: what they need is in an index that was written before them.
         let (snapshots, damaged) = self.snapshots()?;
         if let Some(error) = damaged.into_iter().chain(self.reload_index()?).next() {
             return Err(error);
         }
-        let (there, torn) = target.snapshots()?;
+        let (there, _) = target.snapshots()?;
         drop(target.reload_index()?);
+        target.distrust_bad_packs()?;
         let mut like: HashMap<Vec<u8>, VecDeque<Id>> = HashMap::new();
         for (id, snapshot) in &there {
             like.entry(snapshot.likeness(None)).or_default().push_back(*id);
@@ -58,7 +96,8 @@ impl Repository {
         let mut outcome = CopyOutcome { copied: missing.len() as u64, ..CopyOutcome::default() };
         outcome.others = like.into_values().flatten().collect();
         let mut needed = Blobs::new();
-        self.add_needed(missing.iter().map(|(_, snapshot)| snapshot.tree), &mut needed, monitor)?;
+        // Of all of them: what was copied before may have been lost since.
+        self.add_needed(snapshots.iter().map(|(_, snapshot)| snapshot.tree).collect::<Vec<_>>(), &mut needed, monitor)?;
         let writer = Writer::new(target, &lock);
         if let Err(error) = self.copy_blobs(&writer, target, &needed, &mut outcome, monitor) {
             writer.abandon();
@@ -69,11 +108,8 @@ impl Repository {
         for (id, snapshot) in missing {
             let parent = snapshot.parent.and_then(|parent| known.get(&parent).copied());
             let copy = Snapshot { parent, original: Some(snapshot.original.unwrap_or(id)), ..snapshot.clone() };
+            lock.assert_held()?;
             known.insert(id, target.write_file("snapshots", &serde_json::to_vec(&copy).expect("plain strings and numbers"))?);
-        }
-        // A snapshot file that a cut-off run left half written is nobody's.
-        if !torn.is_empty() {
-            monitor.problem("the copy", "a snapshot that an earlier run left is damaged: `repair` removes nothing that is good");
         }
         outcome.snapshots = snapshots.iter().map(|(id, _)| (*id, known[id])).collect();
         Ok(outcome)

@@ -47,7 +47,7 @@ mod writer;
 pub use ambient::{Ambient, SystemAmbient};
 pub use backup::{BackupOutcome, BackupRequest, EditStream, Replay, SkippedPath, Totals};
 pub use check::{CheckOptions, Damage, DamageKind, Report, Share};
-pub use copying::CopyOutcome;
+pub use copying::{CopyOutcome, remove_everything};
 pub use crypto::{MasterKey, open as open_sealed, seal};
 pub use cut::{Cutter, GearTable};
 pub use edit::{Content, ContentError, Edit, EditKind, FileMeta, Piece};

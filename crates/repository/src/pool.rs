@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::{Content, Cutter, Id, Monitor, Piece, Repository, RepositoryError, writer::Writer};
+use crate::{BlobKind, Content, Cutter, Id, Monitor, Piece, Repository, RepositoryError, writer::Writer};
 
 /// Files that wait for a worker.
 const WAITING_FILES: usize = 32;
@@ -233,6 +233,10 @@ impl<'r> Pool<'r> {
                 let known: u64 = pieces.iter().map(|piece| if let Piece::Known(_, bytes) = piece { *bytes } else { 0 }).sum();
                 let each = pieces.into_iter().try_for_each(|piece| match piece {
                     Piece::New(bytes) => add(&bytes),
+                    Piece::Known(id, _) if !self.writer.knows(BlobKind::Data, &id) => {
+                        let problem = "a file that is made anew needs it, and no index knows it";
+                        Err(ReadError::Fatal(RepositoryError::damaged(format!("blob {}", id.short()), problem)))
+                    }
                     Piece::Known(id, _) => {
                         file.state().ids.push(Some(id));
                         Ok(())

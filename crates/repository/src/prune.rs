@@ -37,7 +37,8 @@ impl Default for PruneOptions {
     }
 }
 
-/// Snapshots that must stay recoverable, with their trees: a prune keeps what they need also when somebody removed their files.
+/// Snapshots that must stay recoverable, with their trees: a prune keeps what they need also when somebody removed their files,
+/// and does nothing while one of them is not whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protected(pub BTreeMap<Id, Id>);
 
@@ -129,8 +130,8 @@ impl Repository {
         }
         // A copy that is not there, or that could not be read just now, is no reason to let a good one go.
         self.distrust_bad_packs()?;
+        self.add_needed(protected.0.values().copied(), &mut needed, monitor)?;
         self.refuse_if_lost(&needed)?;
-        self.add_protected(protected, &mut needed, monitor)?;
         let mut plan = PrunePlan { snapshots: snapshots.iter().map(|(id, _)| *id).collect(), ..PrunePlan::default() };
         let shares = self.shares(&needed, &mut plan);
         let listed = self.list_ids("data")?;
@@ -146,24 +147,16 @@ impl Repository {
 
     /// What snapshots need and what stands only in packs that are missing or damaged may be found again in packs that no
     /// index names: none of those may go before a repair.
-    fn refuse_if_lost(&self, needed: &Blobs) -> RepositoryResult<()> {
+    pub(crate) fn refuse_if_lost(&self, needed: &Blobs) -> RepositoryResult<()> {
         let index = self.index.read().expect("no holder panics");
         let lost = |(kind, id): &&(BlobKind, Id)| index.places(*kind, id).all(|place| index.is_distrusted(&place.pack));
         let Some((kind, id)) = needed.iter().filter(lost).min_by_key(|(_, id)| *id) else { return Ok(()) };
-        let Some(place) = index.places(*kind, id).next() else { return Ok(()) };
+        let object = match index.places(*kind, id).next() {
+            Some(place) => format!("pack {}", place.pack.short()),
+            None => format!("blob {}", id.short()),
+        };
         let problem = "it is missing or cannot be read, and snapshots need what is in it: `keepsake repair` comes first";
-        Err(RepositoryError::damaged(format!("pack {}", place.pack.short()), problem))
-    }
-
-    /// Adds what protected trees need. Of one that is damaged, what is left stays.
-    fn add_protected(&self, protected: &Protected, needed: &mut Blobs, monitor: &dyn Monitor) -> RepositoryResult<()> {
-        for tree in protected.0.values() {
-            match self.add_needed([*tree], needed, monitor) {
-                Ok(()) | Err(RepositoryError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        Err(RepositoryError::damaged(object, problem))
     }
 
     /// How much of each pack is needed. Of a blob with several places the best one counts.
@@ -205,8 +198,8 @@ impl Repository {
         let mut needed = Blobs::new();
         self.add_needed(snapshots.iter().map(|(_, snapshot)| snapshot.tree).collect::<Vec<_>>(), &mut needed, monitor)?;
         self.distrust_bad_packs()?;
+        self.add_needed(protected.0.values().copied(), &mut needed, monitor)?;
         self.refuse_if_lost(&needed)?;
-        self.add_protected(protected, &mut needed, monitor)?;
         let mut plan = plan.clone();
         plan.snapshots = snapshots.iter().map(|(id, _)| *id).collect();
         let writer = Writer::new(self, &lock);
@@ -226,7 +219,7 @@ impl Repository {
     }
 
     /// Distrusts packs that are not there or not as long as they should be, and those from which something could not be read.
-    fn distrust_bad_packs(&self) -> RepositoryResult<()> {
+    pub(crate) fn distrust_bad_packs(&self) -> RepositoryResult<()> {
         let bad: Vec<Id> = self.missing_packs()?.into_iter().chain(self.suspects()).collect();
         bad.into_iter().for_each(|pack| self.distrust(pack));
         Ok(())
@@ -370,6 +363,8 @@ impl Pruning<'_> {
             report.freed_bytes += bytes;
             monitor.advance(1, bytes);
         }
+        // What writes that were cut off left beside the objects holds sealed blobs, too.
+        repository.store.sweep("data")?;
         report.freed_bytes = report.freed_bytes.saturating_sub(self.bytes_written);
         repository.reload_index()?;
         repository.save_index_cache();
@@ -386,7 +381,7 @@ impl Pruning<'_> {
         let new = snapshots.iter().filter(|(id, _)| !self.plan.snapshots.contains(id)).map(|(_, snapshot)| snapshot.tree);
         let mut needed = Blobs::new();
         self.repository.add_needed(new.collect::<Vec<_>>(), &mut needed, monitor)?;
-        self.repository.add_protected(&self.protected, &mut needed, monitor)?;
+        self.repository.add_needed(self.protected.0.values().copied(), &mut needed, monitor)?;
         let index = self.repository.index.read().expect("no holder panics");
         for (kind, id) in needed {
             let safe = |pack: &Id| !doomed.contains(pack) && !index.is_distrusted(pack);

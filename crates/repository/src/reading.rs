@@ -59,7 +59,14 @@ impl Repository {
             match read(place) {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => {
-                    self.suspects.lock().expect("no holder panics").insert(place.pack);
+                    // A store that did not answer says nothing about the pack.
+                    let damaged = match &error {
+                        RepositoryError::Store(error) => error.is_not_found() || error.is_short(),
+                        _ => true,
+                    };
+                    if damaged {
+                        self.suspects.lock().expect("no holder panics").insert(place.pack);
+                    }
                     first.get_or_insert(error);
                 }
             }
@@ -118,7 +125,8 @@ impl Repository {
     }
 
     fn cached_tree(&self, id: &Id, read: impl FnOnce(&Id) -> RepositoryResult<Vec<u8>>) -> RepositoryResult<Arc<Tree>> {
-        if let Some(tree) = self.trees.lock().expect("no holder panics").get(id) {
+        let known = self.index.read().expect("no holder panics").places(BlobKind::Tree, id).next().is_some();
+        if let Some(tree) = self.trees.lock().expect("no holder panics").get(id).filter(|_| known) {
             return Ok(tree);
         }
         let tree = Arc::new(Tree::decode(*id, &read(id)?)?);

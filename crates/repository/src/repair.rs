@@ -108,13 +108,18 @@ impl Repository {
         Ok(report)
     }
 
-    /// Writes a snapshot whose file was lost or damaged anew. The index must be loaded.
+    /// Writes a snapshot whose file was lost or damaged anew.
     ///
     /// # Errors
     /// Something that its tree needs is in no index, or the store fails.
     pub fn rewrite_lost_snapshot(&self, snapshot: &Snapshot, monitor: &dyn Monitor) -> RepositoryResult<Id> {
+        self.refuse_if_old()?;
         let lock = self.lock(LockKind::Shared)?;
-        self.add_needed([snapshot.tree], &mut Blobs::new(), monitor)?;
+        drop(self.reload_index()?);
+        self.distrust_bad_packs()?;
+        let mut needed = Blobs::new();
+        self.add_needed([snapshot.tree], &mut needed, monitor)?;
+        self.refuse_if_lost(&needed)?;
         lock.assert_held()?;
         self.write_file("snapshots", &serde_json::to_vec(snapshot).expect("plain strings and numbers"))
     }

@@ -179,7 +179,13 @@ impl Repository {
     }
 
     pub(crate) fn lock(&self, kind: LockKind) -> RepositoryResult<LockGuard> {
-        Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone(), framed: !self.is_old() }.acquire(kind)
+        let lock = Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone(), framed: !self.is_old() }
+            .acquire(kind)?;
+        // Somebody may have replaced it by another since it was opened.
+        if self.store.head(&config_name())?.is_none() {
+            return Err(RepositoryError::NoRepository { place: format!("{} any more: run this again", self.place()) });
+        }
+        Ok(lock)
     }
 
     /// Reads and opens an index, snapshot or lock file, checking that its bytes are what its name says.

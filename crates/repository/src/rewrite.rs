@@ -3,7 +3,7 @@
 //! What goes is decided by a [`Rewriter`] that whoever knows what the bytes mean hands in: for each tree it answers the
 //! edits that take it out, and the tree is built anew as a backup would build it, reading only the folders on the way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     Edit, Id, LockKind, Monitor, Repository, RepositoryError, RepositoryResult, Snapshot, backup::edited, pack, repository::object,
@@ -99,20 +99,30 @@ impl Repository {
             snapshot.parent = snapshot.parent.map(|parent| *renamed.get(&parent).unwrap_or(&parent));
             let new = match there.get(&snapshot.likeness(snapshot.original)) {
                 Some(there) => *there,
-                None => self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?,
+                None => {
+                    lock.assert_held()?;
+                    self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?
+                }
             };
             renamed.insert(old, new);
             outcome.snapshots.push(Rewritten { old, new, tree: snapshot.tree });
         }
-        drop(lock);
         if outcome.snapshots.is_empty() {
             return Ok(outcome);
         }
-        self.forget(&outcome.snapshots.iter().map(|done| done.old).collect::<Vec<_>>(), monitor)?;
-        self.add_needed(before, &mut outcome.gone, monitor)?;
+        // Before the old ones go, and while nobody can prune: this is what must be gone at the end.
+        let old: HashSet<Id> = outcome.snapshots.iter().map(|done| done.old).collect();
+        match self.add_needed(before, &mut outcome.gone, monitor) {
+            // What is lost already need not be proved gone.
+            Ok(()) | Err(RepositoryError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let staying = self.snapshots()?.0.into_iter().filter(|(id, _)| !old.contains(id)).map(|(_, snapshot)| snapshot.tree);
         let mut needed = Blobs::new();
-        self.add_needed(self.snapshots()?.0.into_iter().map(|(_, snapshot)| snapshot.tree).collect::<Vec<_>>(), &mut needed, monitor)?;
+        self.add_needed(staying.collect::<Vec<_>>(), &mut needed, monitor)?;
         outcome.gone.retain(|blob| !needed.contains(blob));
+        drop(lock);
+        self.forget(&outcome.snapshots.iter().map(|done| done.old).collect::<Vec<_>>(), monitor)?;
         Ok(outcome)
     }
 

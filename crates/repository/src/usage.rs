@@ -28,6 +28,7 @@ impl Repository {
             if monitor.cancelled() {
                 return Err(RepositoryError::Cancelled);
             }
+            // A tree that is remembered and that no index names any more is as lost as one that cannot be read.
             let tree = match self.tree_from_pack(&id) {
                 Ok(tree) => tree,
                 Err(error @ RepositoryError::Damaged { .. }) => {

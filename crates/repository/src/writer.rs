@@ -110,6 +110,12 @@ impl<'r> Writer<'r> {
         self.store(open, blob.kind, blob.id, payload, blob.uncompressed)
     }
 
+    /// Whether the repository has a blob, or will once this run is done.
+    pub fn knows(&self, kind: BlobKind, id: &Id) -> bool {
+        self.repository.index.read().expect("no holder panics").contains(kind, id)
+            || self.seen.lock().expect("no holder panics").contains(&(kind, *id))
+    }
+
     fn is_new(&self, kind: BlobKind, id: Id) -> bool {
         let known = self.repository.index.read().expect("no holder panics").contains(kind, &id);
         !known && self.seen.lock().expect("no holder panics").insert((kind, id))

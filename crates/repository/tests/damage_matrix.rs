@@ -139,7 +139,8 @@ impl Base {
                 // Sealed as it should be and named by its hash: only what it says of one blob is not so.
                 let repository = reopen(store.clone()).expect("still whole");
                 let json = String::from_utf8(repository.open_for_tests(&bytes)).expect("JSON");
-                let at = json.find("\"uncompressed_length\":").expect("a compressed blob") + "\"uncompressed_length\":".len();
+                let data = json.find("\"type\":\"data\"").expect("a blob of content");
+                let at = data + json[data..].find("\"uncompressed_length\":").expect("it is compressed") + "\"uncompressed_length\":".len();
                 let lying = format!("{}9{}", &json[..at], &json[at..]);
                 let sealed = repository.seal_for_tests(lying.as_bytes());
                 store.delete(name).expect("delete");

@@ -97,4 +97,8 @@ impl Store for Faulty {
             matches!(self.fault, Fault::CutAfter(writes) | Fault::TornAfter(writes) if self.spent.fetch_add(1, Ordering::SeqCst) >= writes);
         if cut { self.refuse("delete", name) } else { self.inner.delete(name) }
     }
+
+    fn sweep(&self, prefix: &str) -> StoreResult<u64> {
+        self.inner.sweep(prefix)
+    }
 }

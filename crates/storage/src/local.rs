@@ -101,6 +101,11 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
     None
 }
 
+/// Whether this is how `object_store` names a file until it is whole: `name#1`.
+fn is_unfinished(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn path(name: &ObjectName) -> Path {
     Path::from(name.as_str())
 }
@@ -185,6 +190,33 @@ impl Store for LocalStore {
             Ok(()) | Err(Cause::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.fail(name.as_str(), "delete", error)),
         }
+    }
+
+    fn sweep(&self, prefix: &str) -> StoreResult<u64> {
+        let failed = |path: &std::path::Path, source: io::Error| StoreError::Unavailable {
+            place: self.describe(),
+            action: "sweep",
+            name: path.display().to_string(),
+            source: source.into(),
+        };
+        let (mut swept, mut waiting) = (0, vec![self.root.join(prefix)]);
+        while let Some(folder) = waiting.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(&folder, error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|e| failed(&folder, e))?;
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    waiting.push(entry.path());
+                } else if is_unfinished(&entry.file_name().to_string_lossy()) {
+                    std::fs::remove_file(entry.path()).map_err(|e| failed(&entry.path(), e))?;
+                    swept += 1;
+                }
+            }
+        }
+        Ok(swept)
     }
 
     fn put_reader(&self, name: &ObjectName, reader: &mut dyn io::Read) -> StoreResult<u64> {

@@ -67,6 +67,10 @@ impl Store for Prefixed {
         self.inner.delete(&self.full(name)?)
     }
 
+    fn sweep(&self, prefix: &str) -> StoreResult<u64> {
+        self.inner.sweep(&if prefix.is_empty() { self.prefix.to_string() } else { format!("{}/{prefix}", self.prefix) })
+    }
+
     fn put_reader(&self, name: &ObjectName, reader: &mut dyn io::Read) -> StoreResult<u64> {
         self.inner.put_reader(&self.full(name)?, reader)
     }

@@ -77,4 +77,8 @@ impl Store for Recording {
         self.note(Call::Delete(name.clone()));
         self.inner.delete(name)
     }
+
+    fn sweep(&self, prefix: &str) -> StoreResult<u64> {
+        self.inner.sweep(prefix)
+    }
 }

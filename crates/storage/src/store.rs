@@ -69,6 +69,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Whatever the place says.
     fn delete(&self, name: &ObjectName) -> StoreResult<()>;
 
+    /// Removes what puts that were cut off left below `prefix/`, and what no listing names. Nobody else may be writing there.
+    /// Answers how much there was.
+    ///
+    /// # Errors
+    /// Whatever the place says.
+    fn sweep(&self, _prefix: &str) -> StoreResult<u64> {
+        Ok(0)
+    }
+
     /// Writes an object of any length from a reader, replacing what was there.
     ///
     /// # Errors

@@ -24,3 +24,18 @@ fn cuts_tears_and_fills() {
     assert!(put(&full, "x").is_ok());
     assert!(matches!(put(&full, "y"), Err(StoreError::Full { .. })));
 }
+
+/// A put that was killed leaves a file beside the object, which no listing names and a sweep removes.
+#[test]
+fn what_was_cut_off_is_swept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = keepsake_storage::LocalStore::open(folder.path()).expect("open");
+    let name = ObjectName::new("data/ab/abcd").expect("a name");
+    store.put(&name, "whole".into(), PutMode::Create).expect("put");
+    std::fs::write(folder.path().join("data/ab/abcd#1"), "half").expect("left over");
+    assert_eq!(store.list("data").expect("list").len(), 1);
+    assert_eq!(store.sweep("data").expect("sweep"), 1);
+    assert!(!folder.path().join("data/ab/abcd#1").exists());
+    assert_eq!(store.get(&name).expect("get"), "whole");
+    assert_eq!(store.sweep("nowhere").expect("sweep"), 0);
+}

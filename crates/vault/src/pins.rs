@@ -77,16 +77,23 @@ impl Vault {
         rows.into_iter().map(read).collect()
     }
 
-    /// Strikes snapshots out of the catalogue, with the audit entry of what forgets them.
+    /// Strikes snapshots out of the catalogue, and their pins, with the audit entry of what forgets them.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn strike_snapshots(&self, owner: OwnerId, destination: &str, snapshots: &[String], entry: &AuditEntry) -> VaultResult<()> {
+    pub async fn strike_snapshots(
+        &self,
+        owner: Option<OwnerId>,
+        destination: &str,
+        snapshots: &[String],
+        entry: &AuditEntry,
+    ) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
-        let owner = owner.to_string();
+        let owner = owner_column(owner);
         for snapshot in snapshots {
             let args = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(snapshot)];
             tx.execute("DELETE FROM catalogue WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await?;
+            tx.execute("DELETE FROM pins WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await?;
         }
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
@@ -110,11 +117,18 @@ impl Vault {
     }
 
     /// Begins to use another generation of a repository: its row, the ids that its snapshots have, and a fact about the
-    /// instance, all at once.
+    /// instance, all at once. `false`: another one than `old` is used by now, and nothing was changed.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn switch_repository(&self, row: &RepositoryRow, made: &[Remade], fact: (&str, &str), entry: &AuditEntry) -> VaultResult<()> {
+    pub async fn switch_repository(
+        &self,
+        old: &str,
+        row: &RepositoryRow,
+        made: &[Remade],
+        fact: (&str, &str),
+        entry: &AuditEntry,
+    ) -> VaultResult<bool> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(row.owner);
         let args = [
@@ -124,14 +138,17 @@ impl Vault {
             Arg::Int(row.generation as i64),
             Arg::Text(&row.prefix),
             Arg::Blob(&row.password),
+            Arg::Text(old),
         ];
-        let sql =
-            "UPDATE repositories SET repository = $3, generation = $4, prefix = $5, password = $6 WHERE owner = $1 AND destination = $2";
-        tx.execute(sql, &args).await?;
+        let sql = "UPDATE repositories SET repository = $3, generation = $4, prefix = $5, password = $6 WHERE owner = $1 AND destination = $2 AND repository = $7";
+        if tx.execute(sql, &args).await? == 0 {
+            return Ok(false);
+        }
         put_in_place(&mut tx, &owner, &row.destination, made).await?;
         put_fact(&mut tx, fact.0, fact.1).await?;
         self.write_audit(&mut tx, entry).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
     }
 }
 

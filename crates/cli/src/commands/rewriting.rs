@@ -56,7 +56,10 @@ pub async fn run(context: &Context, custody: &Custody, owner: OwnerId, args: &ar
         out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan }));
         return Ok(COMPLETE);
     }
-    let question = "This cannot be undone: it is taken out of every snapshot for good. Go ahead?";
+    let question = match &plan.without {
+        Without::Memories(_) => "This cannot be undone: it leaves the trash, the journal and every snapshot for good. Go ahead?",
+        Without::Paths(_) => "This cannot be undone: it leaves every snapshot of a folder for good. Go ahead?",
+    };
     if !context.global.yes && !output::confirm(question) {
         return Err(CustodyError::Refused("nothing was done: say --yes to go ahead".into()));
     }

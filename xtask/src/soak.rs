@@ -143,13 +143,14 @@ impl Soak {
         let shown: Value = serde_json::from_str(shown.lines().next().unwrap_or_default()).map_err(|e| e.to_string())?;
         let password = self.must(&["key", "reveal", "--yes"])?;
         for tool in ["restic", self.tools.restic.to_str().unwrap_or_default()] {
-            let output = Command::new(tool)
-                .args(["--no-cache", "-r", shown["restic_location"].as_str().unwrap_or_default(), "check", "--read-data"])
-                .env("RESTIC_PASSWORD", password.trim())
-                .output()
-                .map_err(|e| format!("{tool}: {e}"))?;
-            if !output.status.success() {
-                return Err(format!("{tool}: {}", String::from_utf8_lossy(&output.stderr)));
+            // `unlock` removes the locks of processes that are gone.
+            for verb in [&["unlock"][..], &["check", "--read-data"]] {
+                let place = ["--no-cache", "-r", shown["restic_location"].as_str().unwrap_or_default()];
+                let output = Command::new(tool).args(place).args(verb).env("RESTIC_PASSWORD", password.trim()).output();
+                let output = output.map_err(|e| format!("{tool}: {e}"))?;
+                if !output.status.success() {
+                    return Err(format!("{tool}: {}", String::from_utf8_lossy(&output.stderr)));
+                }
             }
         }
         Ok(())

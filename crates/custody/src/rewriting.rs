@@ -314,7 +314,7 @@ fn remade_before(copy: &Copy, rows: Vec<CatalogueRow>) -> CustodyResult<Vec<Rema
                 true => !row.lineage.is_empty() && is_bundle(snapshot) && place(snapshot) == place_of_row(row),
             };
             let known = |pairs: &[Remade]| pairs.iter().any(|pair: &Remade| pair.old == row.snapshot);
-            let Some(at) = unrecorded.iter().position(|made| is_it(made)).filter(|_| !known(&pairs)) else { continue };
+            let Some(at) = unrecorded.iter().position(is_it).filter(|_| !known(&pairs)) else { continue };
             let (id, snapshot) = unrecorded.remove(at);
             pairs.push(remade(copy, &Rewritten { old, new: *id, tree: snapshot.tree })?);
         }

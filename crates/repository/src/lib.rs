@@ -41,6 +41,7 @@ mod rotation;
 mod snapshot;
 mod tree;
 mod tree_cache;
+mod uploads;
 mod usage;
 mod writer;
 

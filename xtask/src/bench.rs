@@ -2,6 +2,7 @@
 //!
 //! Each prints a table of wall times, ratios and peak memory; docs/BENCHMARKS.md holds results with machine and date.
 
+mod changes;
 mod engine;
 mod library;
 mod measuring;
@@ -15,6 +16,7 @@ pub use self::{
 
 pub fn run(args: &[String]) -> Result<(), String> {
     match args.first().map(String::as_str) {
+        Some("changes") => changes::run(&args[1..]),
         Some("rewrite") => rewrite::run(&args[1..]),
         Some("engine") => engine::run(&args[1..]),
         _ => vault::run(args),

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(&args[1..]),
         Some("soak") => soak::run(&args[1..]),
         _ => Err(
-            "usage: cargo xtask tidy | soak [KILLS] | bench [MEMORIES] | bench engine [MIB] [FILES] | bench rewrite [MEMORIES] [SNAPSHOTS]"
+            "usage: cargo xtask tidy | soak [KILLS] | bench [MEMORIES] | bench engine [MIB] [FILES] | bench rewrite [MEMORIES] [SNAPSHOTS] | bench changes [MEMORIES …]"
                 .into(),
         ),
     };

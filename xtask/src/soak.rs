@@ -17,8 +17,10 @@ use crate::{
     say,
 };
 
-/// Long forms of tests: crate, test, what the environment says.
-const LONG_FORMS: [(&str, &str, &[(&str, &str)]); 6] = [
+/// A test in its long form: crate, test, what the environment says.
+type LongForm = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const LONG_FORMS: [LongForm; 6] = [
     ("keepsake-repository", "model::", &[("KEEPSAKE_TEST_STEPS", "30000"), ("KEEPSAKE_TEST_SEED", "1")]),
     ("keepsake-repository", "model::", &[("KEEPSAKE_TEST_STEPS", "30000"), ("KEEPSAKE_TEST_SEED", "2")]),
     ("keepsake-repository", "fuzzing::", &[("KEEPSAKE_TEST_STEPS", "2000000"), ("KEEPSAKE_TEST_SEED", "3")]),

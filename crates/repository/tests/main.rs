@@ -7,6 +7,7 @@ mod folders;
 mod fuzzing;
 mod golden;
 mod model;
+mod odd_stores;
 mod pruning;
 mod repairing;
 mod rewriting;

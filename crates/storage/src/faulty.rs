@@ -21,6 +21,12 @@ pub enum Fault {
     TornAfter(u64),
     /// After this many bytes the place is full.
     FullAfterBytes(u64),
+    /// The write or deletion with this number fails, and later ones do not: they become visible out of order.
+    FailOnce(u64),
+    /// The write or deletion with this number is done, and its answer is lost.
+    LostReply(u64),
+    /// Listings stay what they were when the store was broken.
+    StaleLists,
     /// Every read fails.
     Unreadable,
 }
@@ -31,12 +37,14 @@ pub struct Faulty {
     inner: Arc<dyn Store>,
     fault: Fault,
     spent: AtomicU64,
+    listed: Vec<ObjectInfo>,
 }
 
 impl Faulty {
     /// Breaks a store.
     pub fn new(inner: Arc<dyn Store>, fault: Fault) -> Self {
-        Self { inner, fault, spent: AtomicU64::new(0) }
+        let listed = if fault == Fault::StaleLists { inner.list("").unwrap_or_default() } else { Vec::new() };
+        Self { inner, fault, spent: AtomicU64::new(0), listed }
     }
 
     fn refuse<T>(&self, action: &'static str, name: &ObjectName) -> StoreResult<T> {
@@ -71,7 +79,15 @@ impl Store for Faulty {
                     return Err(StoreError::Full { place: self.describe() });
                 }
             }
-            Fault::Unreadable => {}
+            Fault::FailOnce(number) | Fault::LostReply(number) => {
+                if self.spent.fetch_add(1, Ordering::SeqCst) == number {
+                    if self.fault == Fault::LostReply(number) {
+                        self.inner.put(name, bytes, mode)?;
+                    }
+                    return self.refuse("write", name);
+                }
+            }
+            Fault::StaleLists | Fault::Unreadable => {}
         }
         self.inner.put(name, bytes, mode)
     }
@@ -89,13 +105,23 @@ impl Store for Faulty {
     }
 
     fn list(&self, prefix: &str) -> StoreResult<Vec<ObjectInfo>> {
-        self.inner.list(prefix)
+        if self.fault != Fault::StaleLists {
+            return self.inner.list(prefix);
+        }
+        let below = |name: &ObjectName| prefix.is_empty() || name.as_str().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+        Ok(self.listed.iter().filter(|info| below(&info.name)).cloned().collect())
     }
 
     fn delete(&self, name: &ObjectName) -> StoreResult<()> {
-        let cut =
-            matches!(self.fault, Fault::CutAfter(writes) | Fault::TornAfter(writes) if self.spent.fetch_add(1, Ordering::SeqCst) >= writes);
-        if cut { self.refuse("delete", name) } else { self.inner.delete(name) }
+        let failed = match self.fault {
+            Fault::CutAfter(writes) | Fault::TornAfter(writes) => self.spent.fetch_add(1, Ordering::SeqCst) >= writes,
+            Fault::FailOnce(number) | Fault::LostReply(number) => self.spent.fetch_add(1, Ordering::SeqCst) == number,
+            _ => false,
+        };
+        if !failed || matches!(self.fault, Fault::LostReply(_)) {
+            self.inner.delete(name)?;
+        }
+        if failed { self.refuse("delete", name) } else { Ok(()) }
     }
 
     fn sweep(&self, prefix: &str) -> StoreResult<u64> {

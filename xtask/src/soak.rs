@@ -134,7 +134,7 @@ impl Soak {
         // What was cut off between the repository and the catalogue is no damage: a snapshot of one's own is adopted.
         let (_, told) = self.ran(&["verify", "--json"])?;
         let report: Value = serde_json::from_str(told.lines().last().unwrap_or_default()).unwrap_or_default();
-        for foreign in report["report"]["foreign_snapshots"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for foreign in report["foreign_snapshots"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             self.must(&["snapshot", "adopt", foreign])?;
         }
         match self.ran(&["verify", "--read-data"])? {

@@ -45,7 +45,7 @@ impl Custody {
     /// There is no repository, it is locked, or it cannot be listed.
     pub async fn plan_repair(&self, owner: Option<OwnerId>, monitor: Arc<dyn Monitor>) -> CustodyResult<RepairPlan> {
         let result = async {
-            let copy = self.existing_copy(owner).await?;
+            let copy = self.copy_to_repair(owner).await?;
             let recorded: BTreeSet<Id> = self.recorded(owner, &copy).await?.into_keys().collect();
             blocking(move || {
                 let report = copy.repository.check(&CheckOptions { read_data: Some(Share::All) }, &*monitor)?;
@@ -76,10 +76,7 @@ impl Custody {
     ) -> CustodyResult<(RepairReport, SnapshotsRepaired)> {
         let packs = plan.packs.clone();
         let result = async {
-            if let Some(owner) = owner {
-                self.refuse_while_rewriting(owner).await?;
-            }
-            let copy = self.existing_copy(owner).await?;
+            let copy = self.copy_to_repair(owner).await?;
             let detail = json!({ "packs": packs, "snapshots": plan.snapshots });
             self.vault.audit(&self.entry(owner, "repair.begin", "", Outcome::Complete, detail)).await?;
             let working = monitor.clone();
@@ -96,6 +93,15 @@ impl Custody {
             self.vault.audit(&self.entry(owner, "repair", "", outcome, json!({ "report": report, "snapshots": snapshots }))).await?;
         }
         self.audited_failure(owner, "repair", "", result).await
+    }
+
+    /// A repository whose snapshots are recorded under the ids that they have, also after a rewrite that was cut off.
+    async fn copy_to_repair(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
+        let copy = self.existing_copy(owner).await?;
+        match owner {
+            Some(owner) => self.match_remade(owner, copy).await,
+            None => Ok(copy),
+        }
     }
 
     /// The catalogue's rows of a repository, by snapshot.

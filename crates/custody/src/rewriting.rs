@@ -181,6 +181,9 @@ impl Custody {
         lease: &Lease,
     ) -> CustodyResult<RewriteReport> {
         self.refuse_while_reencrypting(owner).await?;
+        let copy = self.existing_copy(Some(owner)).await?;
+        let copy = self.match_remade(owner, copy).await?;
+        let mut copy = self.refuse_if_snapshots_miss(Some(owner), copy).await?;
         let begun = self.entry(Some(owner), "snapshot.rewrite.begin", "", Outcome::Complete, json!({ "without": without }));
         let pending = serde_json::to_string(without).map_err(|e| CustodyError::Damaged(e.to_string()))?;
         self.vault.set_fact(&pending_fact(owner), &pending, &begun).await?;
@@ -198,9 +201,6 @@ impl Custody {
             // The words that are searched for, too.
             self.vault.index_all(owner).await?;
         }
-        let copy = self.existing_copy(Some(owner)).await?;
-        let copy = self.match_remade(owner, copy).await?;
-        let mut copy = self.refuse_if_snapshots_miss(Some(owner), copy).await?;
         let mut report = RewriteReport::default();
         loop {
             let pass;
@@ -280,7 +280,7 @@ impl Custody {
 
     /// A run that ended between making snapshots and recording it left recorded ones that are gone, and unrecorded ones that
     /// stand for them.
-    async fn match_remade(&self, owner: OwnerId, copy: Copy) -> CustodyResult<Copy> {
+    pub(crate) async fn match_remade(&self, owner: OwnerId, copy: Copy) -> CustodyResult<Copy> {
         let rows = self.vault.catalogue(Some(owner)).await?;
         let (copy, pairs) = blocking(move || {
             copy.repository.load_index()?;

@@ -112,12 +112,21 @@ impl Custody {
             // The catalogue first: a snapshot that is recorded and not there would look like a loss.
             let detail = json!({ "snapshots": names, "lost": plan.lost });
             let begun = self.entry(Some(owner), "snapshot.forget.begin", "", Outcome::Complete, detail.clone());
-            self.vault.strike_snapshots(Some(owner), &copy.row.destination, &names, &begun).await?;
+            let going = serde_json::to_string(&names).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+            self.vault.set_fact(&forgetting(owner), &going, &begun).await?;
+            self.vault.strike_snapshots(Some(owner), &copy.row.destination, &names, &self.done(owner, "snapshot.strike", "")).await?;
             blocking(move || Ok(copy.repository.forget(&ids, &*monitor)?)).await?;
-            Ok(self.vault.audit(&self.entry(Some(owner), "snapshot.forget", "", Outcome::Complete, detail)).await?)
+            let ended = self.entry(Some(owner), "snapshot.forget", "", Outcome::Complete, detail);
+            Ok(self.vault.set_fact(&forgetting(owner), "", &ended).await?)
         };
         let result = result.await;
         self.audited_failure(Some(owner), "snapshot.forget", "", result).await
+    }
+
+    /// Snapshots that were struck out of the catalogue by a rotation that has not ended: no other program made them.
+    pub(crate) async fn half_forgotten(&self, owner: OwnerId) -> CustodyResult<Vec<String>> {
+        let Some(text) = self.vault.fact(&forgetting(owner)).await?.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
+        serde_json::from_str(&text).map_err(|e| CustodyError::Damaged(format!("what a rotation was to let go of: {e}")))
     }
 
     /// Pins a snapshot: no rotation forgets it.
@@ -161,6 +170,11 @@ impl Custody {
     pub async fn pins(&self, owner: OwnerId) -> CustodyResult<BTreeMap<String, String>> {
         Ok(self.vault.pins(owner).await?.into_iter().map(|pin| (pin.snapshot, pin.reason)).collect())
     }
+}
+
+/// The fact that a rotation was begun: what it lets go of.
+fn forgetting(owner: OwnerId) -> String {
+    format!("forgetting {owner}")
 }
 
 fn candidate(id: &Id, snapshot: &Snapshot, pins: &BTreeMap<String, String>) -> Candidate {

@@ -27,6 +27,8 @@ pub struct VerifyReport {
     pub rolled_back_to: Option<String>,
     /// Snapshots that nobody here recorded.
     pub foreign_snapshots: Vec<String>,
+    /// Snapshots that a rotation was letting go of when it was cut off; the next one ends that.
+    pub half_forgotten: Vec<String>,
     /// Packs that no index names; the next prune removes them.
     pub orphans: u64,
     /// Snapshots checked.
@@ -80,6 +82,10 @@ impl Custody {
         let repository = self.source(owner, from).await?;
         let destination = self.default_destination().await?.name;
         // Of a repository elsewhere nothing is recorded, so that nothing can be missing from it.
+        let half_forgotten = match from {
+            Source::Home => self.half_forgotten(owner).await?,
+            Source::Elsewhere { .. } => Vec::new(),
+        };
         let recorded = match from {
             Source::Home => Some(self.vault.catalogue(Some(owner)).await?),
             Source::Elsewhere { .. } => None,
@@ -90,13 +96,15 @@ impl Custody {
                 Some(rows) => Compared::new(&rows, &destination, &repository.snapshot_ids()?),
                 None => Compared::default(),
             };
+            let (leaving, foreign) = compared.foreign.into_iter().partition(|id| half_forgotten.contains(id));
             let packs: Vec<Id> = report.damage.iter().filter_map(|d| d.pack).collect();
             let verified = VerifyReport {
                 damage: report.damage.into_iter().map(|d| d.message).collect(),
                 affected: report.affected.into_iter().map(|(path, ids)| (path, ids.iter().map(Id::to_string).collect())).collect(),
                 missing_snapshots: compared.missing,
                 rolled_back_to: compared.rolled_back_to,
-                foreign_snapshots: compared.foreign,
+                foreign_snapshots: foreign,
+                half_forgotten: leaving,
                 orphans: report.orphans.len() as u64,
                 snapshots: report.snapshots,
                 packs: report.packs,

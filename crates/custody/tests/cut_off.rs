@@ -93,6 +93,11 @@ impl Base {
             let report = custody.backup(self.owner, BackupKind::Incremental, Arc::new(Silent)).await.expect("backup");
             assert!(report.snapshot.is_some(), "cut {cuts}");
             assert!(self.by_home(&custody).await.is_subset(&self.by_kit(&copy)), "cut {cuts}: the kit opens all");
+            if !keeps {
+                let options = CheckOptions::default();
+                let verified = custody.verify(self.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+                assert!(verified.damage.is_empty(), "cut {cuts}: {verified:?}");
+            }
             verb(&custody).await.unwrap_or_else(|error| panic!("cut {cuts}, again: {error}"));
             assert_eq!(self.by_kit(&copy), self.by_home(&custody).await, "cut {cuts}, ended");
             let options = CheckOptions { read_data: Some(Share::All) };

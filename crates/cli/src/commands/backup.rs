@@ -104,6 +104,10 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
         let advice = "another program made it, or the vault was put back since; if you know it, `keepsake snapshot adopt`";
         out.warn(format!("snapshot {} is not in this home's records: {advice}", &snapshot[..8]));
     }
+    if !report.half_forgotten.is_empty() {
+        let left = words::of(report.half_forgotten.len() as u64, "snapshot was", "snapshots were");
+        out.say(format!("{left} to be forgotten when that was cut off: `keepsake snapshot forget` ends it."));
+    }
     for (path, snapshots) in &report.affected {
         let ids = snapshots.iter().take(4).map(|id| &id[..8]).collect::<Vec<_>>().join(", ");
         out.warn(format!("cannot be brought back whole: {path} ({} {ids})", if snapshots.len() == 1 { "snapshot" } else { "snapshots" }));

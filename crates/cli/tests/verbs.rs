@@ -93,6 +93,56 @@ fn old_snapshots_leave_and_their_space_comes_back() {
     home.run(&["prune", "--system"]).ended(0);
 }
 
+/// A deleted memory leaves every snapshot; a path leaves those of a folder; a new master key leaves the old one useless.
+#[test]
+fn what_must_go_goes_everywhere() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "what stays", "--date", "2024-03-01"]).ended(0);
+    let id =
+        home.json(&["memory", "add", "--text", "what goes", "--date", "2024-03-01"]).ended(0).json()["id"].as_str().expect("id").to_owned();
+    home.run(&["backup"]).ended(0);
+    home.run(&["memory", "add", "--text", "later"]).ended(0);
+    home.run(&["backup"]).ended(0);
+    let rewrite = ["snapshot", "rewrite", "--without-memory", &id];
+    assert!(home.run(&["snapshot", "rewrite"]).ended(2).err.contains("--without-memory"));
+    assert!(home.run(&rewrite).ended(4).err.contains("keepsake memory delete"));
+    home.run(&["memory", "delete", &id]).ended(0);
+    let told = home.run(&[&rewrite[..], &["--dry-run"]].concat()).ended(0).out;
+    assert!(told.contains("1 memory found in 2 of 2 snapshots"), "{told}");
+    assert!(home.run(&rewrite).ended(4).err.contains("--yes"));
+    let report = home.json(&[&rewrite[..], &["--yes"]].concat()).ended(0).json();
+    assert_eq!(report["report"]["snapshots"].as_array().map(Vec::len), Some(2), "{report}");
+    let back = home.file("back");
+    home.json(&["restore", "latest", "--to", text(&back), "--yes"]).ended(0);
+    let said: String = crate::support::files(&back).iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
+    assert!(said.contains("what stays") && !said.contains("what goes"), "{said}");
+    home.run(&["verify", "--read-data"]).ended(0);
+
+    let folder = home.file("folder");
+    std::fs::create_dir_all(folder.join("private")).expect("a folder");
+    std::fs::write(folder.join("private/note"), "only here").expect("a file");
+    std::fs::write(folder.join("open"), "for all").expect("a file");
+    home.run(&["backup", "--folder", text(&folder)]).ended(0);
+    let private = format!("{}/private", folder.canonicalize().expect("there").display());
+    home.run(&["snapshot", "rewrite", "--without-path", &private, "--yes"]).ended(0);
+    let listed = home.json(&["snapshot", "list"]).ended(0).out;
+    let last: serde_json::Value = serde_json::from_str(listed.lines().last().expect("some")).expect("JSON");
+    let files = home.run(&["snapshot", "ls", &last["id"].as_str().expect("id")[..8]]).ended(0).out;
+    assert!(files.contains("open") && !files.contains("private"), "{files}");
+
+    let old = home.file("old");
+    std::fs::write(&old, home.run(&["key", "reveal", "--yes"]).ended(0).out).expect("write");
+    let place = home.json(&["repository", "show"]).ended(0).json()["restic_location"].as_str().expect("a place").to_owned();
+    assert!(home.run(&["key", "re-encrypt"]).ended(4).err.contains("--yes"));
+    assert_eq!(home.json(&["key", "re-encrypt", "--yes"]).ended(0).json()["generation"], 2);
+    home.json(&["key", "re-encrypt", "--system", "--yes"]).ended(0);
+    assert_eq!(home.run(&["snapshot", "list", "--from", &place, "--password-file", text(&old)]).code, 10, "there is nothing left");
+    home.run(&["verify", "--read-data"]).ended(0);
+    home.run(&["memory", "add", "--text", "after it"]).ended(0);
+    assert!(home.run(&["backup"]).ended(0).out.contains("(incremental)"));
+    home.run(&["doctor"]).ended(0);
+}
+
 /// Somebody's own password opens the repository until it is removed; a new one of the home's makes the old one useless, and the
 /// recovery kit goes on opening it.
 #[test]

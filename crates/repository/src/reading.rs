@@ -10,6 +10,8 @@ use crate::{
 
 /// Packs up to this size are read whole when much of them will be wanted.
 const PACK_CACHE_COUNT: usize = 6;
+/// From this length on a blob is read without the rest of its pack.
+const READ_ALONE_BYTES: u32 = 128 << 10;
 /// A zstd block takes at least 4 bytes and gives at most 128 KiB (RFC 8878, 3.1.1.2).
 const ZSTD_RATIO_MAX: usize = 32 << 10;
 
@@ -38,6 +40,12 @@ impl Repository {
             let blob = PackedBlob { kind, id: *id, offset: location.offset, length: location.length, uncompressed: location.uncompressed };
             self.open_packed(location.pack, &blob, &pack)
         })
+    }
+
+    /// A piece of a file that is being restored: long ones are read alone, short ones with the pack that their neighbours are in.
+    pub(crate) fn piece(&self, id: &Id) -> RepositoryResult<Vec<u8>> {
+        let long = self.locate(BlobKind::Data, id).is_some_and(|place| place.length >= READ_ALONE_BYTES);
+        if long { self.blob(BlobKind::Data, id) } else { self.blob_from_pack(BlobKind::Data, id) }
     }
 
     fn whole_pack(&self, pack: &Id) -> RepositoryResult<Bytes> {

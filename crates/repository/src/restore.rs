@@ -262,7 +262,7 @@ fn write_part(repository: &Repository, node: &Node, part: &Path, monitor: &dyn M
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
     let mut length = 0;
     for id in node.content.iter().flatten() {
-        let bytes = repository.blob_from_pack(BlobKind::Data, id)?;
+        let bytes = repository.piece(id)?;
         // Long runs of zeros become holes.
         if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
             file.seek(io::SeekFrom::Current(bytes.len() as i64))?;

@@ -1,9 +1,8 @@
 //! A folder as a store. Writing goes through `object_store`: temporary file, fsync of file and folder, then a name.
 
 use std::{
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
     ops::Range,
-    os::unix::fs::FileExt,
     path::PathBuf,
 };
 
@@ -146,13 +145,16 @@ impl Store for LocalStore {
 
     fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes> {
         let wanted = range.end.saturating_sub(range.start);
-        let read = self.file(name).and_then(|(file, length)| {
+        let read = self.file(name).and_then(|(mut file, length)| {
             // Before memory is taken for it.
             if range.end > length {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be"));
             }
-            let mut bytes = vec![0; usize::try_from(wanted).map_err(io::Error::other)?];
-            file.read_exact_at(&mut bytes, range.start)?;
+            file.seek(io::SeekFrom::Start(range.start))?;
+            let mut bytes = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
+            if file.take(wanted).read_to_end(&mut bytes)? as u64 != wanted {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be"));
+            }
             Ok(Bytes::from(bytes))
         });
         read.map_err(|e| self.fail_io(name, "read", e))

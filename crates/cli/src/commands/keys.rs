@@ -63,7 +63,8 @@ pub async fn run(context: &Context, args: &args::Key) -> CustodyResult<u8> {
 async fn re_encrypt(context: &Context, system: bool) -> CustodyResult<u8> {
     let custody = context.open().await?;
     let owner = whose(context, &custody, system).await?;
-    let question = "Everything is read and sealed anew, and the old repository goes; for a while both take their room. Go ahead?";
+    let question = "Everything is sealed anew, and the old repository goes with all passwords that people added to it; for a while both \
+                    take their room. Go ahead?";
     if !context.global.yes && !output::confirm(question) {
         return Err(CustodyError::Refused("nothing was done: say --yes to go ahead".into()));
     }

@@ -114,7 +114,7 @@ fn what_must_go_goes_everywhere() {
     assert_eq!(report["report"]["snapshots"].as_array().map(Vec::len), Some(2), "{report}");
     let back = home.file("back");
     home.json(&["restore", "latest", "--to", text(&back), "--yes"]).ended(0);
-    let said: String = crate::support::files(&back).iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
+    let said: String = files(&back).iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
     assert!(said.contains("what stays") && !said.contains("what goes"), "{said}");
     home.run(&["verify", "--read-data"]).ended(0);
 

@@ -57,7 +57,7 @@ impl Custody {
         result
     }
 
-    fn failure(&self, owner: Option<OwnerId>, verb: &'static str, subject: &str, error: &CustodyError) -> AuditEntry {
+    pub(crate) fn failure(&self, owner: Option<OwnerId>, verb: &'static str, subject: &str, error: &CustodyError) -> AuditEntry {
         let outcome = match error.kind() {
             ErrorKind::Refused | ErrorKind::WrongKey | ErrorKind::Locked => Outcome::Denied,
             ErrorKind::Cancelled => Outcome::Cancelled,

@@ -17,6 +17,7 @@ mod elsewhere;
 mod error;
 mod export;
 mod folders;
+mod generations;
 mod healing;
 mod home;
 mod import;

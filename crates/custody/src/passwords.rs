@@ -128,6 +128,7 @@ impl Custody {
     }
 
     async fn run_rewrap(&self, owner: Option<OwnerId>, lease: &Lease) -> CustodyResult<RewrapReport> {
+        self.refuse_while_reencrypting(owner).await?;
         let Copy { repository, row } = self.existing_copy(owner).await?;
         let before: Vec<Id> = repository.keys()?.into_iter().filter(|(_, key)| is_own(key.as_ref())).map(|(id, _)| id).collect();
         let password = Password::random(&*self.engine);

@@ -47,7 +47,7 @@ impl Custody {
         let result = async {
             let copy = self.copy_to_repair(owner).await?;
             let recorded: BTreeSet<Id> = self.recorded(owner, &copy).await?.into_keys().collect();
-            blocking(move || {
+            let (copy, plan) = blocking(move || {
                 let report = copy.repository.check(&CheckOptions { read_data: Some(Share::All) }, &*monitor)?;
                 let packs = report.damage.iter().filter_map(|damage| damage.pack).collect();
                 let mut damage: Vec<String> = report.damage.into_iter().map(|damage| damage.message).collect();
@@ -55,9 +55,11 @@ impl Custody {
                 let mut snapshots: BTreeSet<Id> = recorded.difference(&there).copied().collect();
                 damage.extend(snapshots.iter().map(|id| format!("snapshot {} was recorded and is not there", &id.to_string()[..8])));
                 snapshots.extend(copy.repository.damaged_snapshots()?);
-                Ok(RepairPlan { damage, packs, snapshots })
+                Ok((copy, RepairPlan { damage, packs, snapshots }))
             })
-            .await
+            .await?;
+            self.trust_again(&copy, &plan.packs)?;
+            Ok(plan)
         };
         let result = result.await;
         self.audited(owner, "repair.plan", "", result).await

@@ -180,7 +180,7 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
         lease: &Lease,
     ) -> CustodyResult<RewriteReport> {
-        self.refuse_while_reencrypting(owner).await?;
+        self.refuse_while_reencrypting(Some(owner)).await?;
         let copy = self.existing_copy(Some(owner)).await?;
         let copy = self.match_remade(owner, copy).await?;
         let mut copy = self.refuse_if_snapshots_miss(Some(owner), copy).await?;

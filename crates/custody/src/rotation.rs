@@ -64,6 +64,7 @@ impl Custody {
 
     async fn forget_plan(&self, owner: OwnerId, copy: Copy, policy: &Policy) -> CustodyResult<(Copy, ForgetPlan)> {
         let pins: BTreeMap<String, String> = self.vault.pins(owner).await?.into_iter().map(|pin| (pin.snapshot, pin.reason)).collect();
+        let half_forgotten = self.half_forgotten(owner).await?;
         let policy = policy.clone();
         blocking(move || {
             copy.repository.load_index()?;
@@ -77,6 +78,12 @@ impl Custody {
             for at in newest_by_history(&snapshots) {
                 if verdicts[at].reasons.is_empty() {
                     verdicts[at].reasons.push("newest by history".into());
+                }
+            }
+            // What an earlier rotation was letting go of when it was cut off goes: it is recorded no more.
+            for (verdict, (id, _)) in verdicts.iter_mut().zip(&snapshots) {
+                if half_forgotten.contains(&id.to_string()) {
+                    verdict.reasons.clear();
                 }
             }
             let mut plan = ForgetPlan { policy, keep: Vec::new(), forget: Vec::new(), lost: Vec::new() };

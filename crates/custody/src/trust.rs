@@ -84,6 +84,19 @@ impl Custody {
         write_text(&file("bad-indexes"), &trusted.bad_indexes.iter().map(|line| format!("{line}\n")).collect::<String>())
     }
 
+    /// Takes back what is known of damage, but for packs that were just read and found damaged: every byte was read.
+    pub(crate) fn trust_again(&self, copy: &Copy, bad: &BTreeSet<Id>) -> CustodyResult<()> {
+        for ending in ["damaged", "distrusted"] {
+            let file = self.cache_file(copy, ending);
+            let known = read_ids(&file)?;
+            let left: Vec<Id> = known.iter().copied().filter(|id| bad.contains(id)).collect();
+            if left.len() < known.len() {
+                write_ids(&file, &left)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Remembers packs that were found damaged.
     pub(crate) async fn remember_damage(&self, owner: Option<OwnerId>, packs: &[Id]) -> CustodyResult<()> {
         let Some(copy) = self.copy(owner).await? else { return Ok(()) };

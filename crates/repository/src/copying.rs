@@ -1,6 +1,6 @@
 //! Copying snapshots into another repository, whose master key is another: every blob is opened, checked and sealed anew.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use keepsake_storage::{ObjectName, Store, StoreError};
 
@@ -50,10 +50,10 @@ impl Repository {
     /// Something that a snapshot needs is damaged, or a store fails.
     pub fn copy_to(&self, target: &Self, monitor: &dyn Monitor) -> RepositoryResult<CopyOutcome> {
         let _reading = self.lock(LockKind::Shared)?;
-        self.copy_locked(target, monitor)
+        self.copy_locked(target, &BTreeSet::new(), monitor)
     }
 
-    /// Copies what came since, alone with the repository; then, once `recorded` has taken note of it, removes everything: the
+    /// Copies the snapshots that are not `known`, alone with the repository (of the others nothing is read); then, once `recorded` has taken note of it, removes everything: the
     /// keys first, so that nothing opens the rest. Answers how many objects went.
     ///
     /// # Errors
@@ -61,24 +61,27 @@ impl Repository {
     pub fn retire_into(
         &self,
         target: &Self,
+        known: &BTreeSet<Id>,
         recorded: impl FnOnce(&CopyOutcome) -> RepositoryResult<()>,
         monitor: &dyn Monitor,
     ) -> RepositoryResult<u64> {
         let lock = self.lock_exclusively(monitor)?;
-        let outcome = self.copy_locked(target, monitor)?;
+        let came_since = self.snapshot_ids()?.iter().any(|id| !known.contains(id));
+        let outcome = if came_since { self.copy_locked(target, known, monitor)? } else { CopyOutcome::default() };
         recorded(&outcome)?;
         lock.assert_held()?;
         remove_everything(&*self.store)
     }
 
-    fn copy_locked(&self, target: &Self, monitor: &dyn Monitor) -> RepositoryResult<CopyOutcome> {
+    fn copy_locked(&self, target: &Self, known: &BTreeSet<Id>, monitor: &dyn Monitor) -> RepositoryResult<CopyOutcome> {
         target.refuse_if_old()?;
         let lock = target.lock(LockKind::Shared)?;
         // Snapshots first: what they need is in an index that was written before them.
-        let (snapshots, damaged) = self.snapshots()?;
-        if let Some(error) = damaged.into_iter().chain(self.reload_index()?).next() {
+        let (mut snapshots, damaged) = self.snapshots()?;
+        if let Some(error) = damaged.into_iter().filter(|_| known.is_empty()).chain(self.reload_index()?).next() {
             return Err(error);
         }
+        snapshots.retain(|(id, _)| !known.contains(id));
         let (there, _) = target.snapshots()?;
         drop(target.reload_index()?);
         target.distrust_bad_packs()?;
@@ -86,10 +89,10 @@ impl Repository {
         for (id, snapshot) in &there {
             like.entry(snapshot.likeness(None)).or_default().push_back(*id);
         }
-        let (mut known, mut missing) = (BTreeMap::new(), Vec::new());
+        let (mut copies, mut missing) = (BTreeMap::new(), Vec::new());
         for (id, snapshot) in &snapshots {
             match like.get_mut(&snapshot.likeness(None)).and_then(VecDeque::pop_front) {
-                Some(copy) => drop(known.insert(*id, copy)),
+                Some(copy) => drop(copies.insert(*id, copy)),
                 None => missing.push((*id, snapshot)),
             }
         }
@@ -106,12 +109,12 @@ impl Repository {
         writer.finish()?;
         lock.assert_held()?;
         for (id, snapshot) in missing {
-            let parent = snapshot.parent.and_then(|parent| known.get(&parent).copied());
+            let parent = snapshot.parent.and_then(|parent| copies.get(&parent).copied());
             let copy = Snapshot { parent, original: Some(snapshot.original.unwrap_or(id)), ..snapshot.clone() };
             lock.assert_held()?;
-            known.insert(id, target.write_file("snapshots", &serde_json::to_vec(&copy).expect("plain strings and numbers"))?);
+            copies.insert(id, target.write_file("snapshots", &serde_json::to_vec(&copy).expect("plain strings and numbers"))?);
         }
-        outcome.snapshots = snapshots.iter().map(|(id, _)| (*id, known[id])).collect();
+        outcome.snapshots = snapshots.iter().map(|(id, _)| (*id, copies[id])).collect();
         Ok(outcome)
     }
 

@@ -95,7 +95,7 @@ impl Custody {
     }
 
     /// Copies what the new generation does not have. `whole`: nobody writes to the old one meanwhile, and what is not (any
-    /// more) in the old one leaves the new one, too. `None`: something of the new one is damaged.
+    /// more) in the old one leaves the new one, too. `None`: the new one is gone, or something of it is damaged.
     pub(crate) async fn copy_generation(
         &self,
         owner: Option<OwnerId>,
@@ -104,7 +104,11 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<Option<CopyOutcome>> {
         let Copy { repository: old, row } = self.existing_copy(owner).await?;
-        let new = self.open_copy(&self.new_row(owner, &row.destination, progress)).await?.repository;
+        let new = match self.open_copy(&self.new_row(owner, &row.destination, progress)).await {
+            // The old one is there: this one alone is gone.
+            Err(error) if is_gone(&error) => return Ok(None),
+            other => other?.repository,
+        };
         blocking(move || {
             new.load_index()?;
             // Of a run that was cut off; what they stood for is copied again.
@@ -133,25 +137,19 @@ impl Custody {
         .await
     }
 
-    /// Gives up a generation that is not used yet, and of which something is gone or damaged; answers what to tell.
-    pub(crate) async fn abandon(&self, owner: Option<OwnerId>, progress: &Progress) -> CustodyError {
-        let given_up = async {
-            let store = self.destination_store(&self.default_destination().await?)?;
-            let recovery = ObjectName::new(format!("{}/recovery-{}.age", place_of(owner), progress.generation))?;
-            let place = Prefixed::new(store.clone(), ObjectName::new(&progress.prefix)?);
-            blocking(move || {
-                // First, so that the recovery kit opens the one that is used.
-                store.delete(&recovery)?;
-                Ok(remove_everything(&place)?)
-            })
-            .await?;
-            let entry = self.entry(owner, "key.re-encrypt.abandoned", &progress.repository, Outcome::Failed, json!({}));
-            Ok::<_, CustodyError>(self.vault.set_fact(&fact(owner), "", &entry).await?)
-        };
-        match given_up.await {
-            Ok(()) => CustodyError::Damaged("the new generation was damaged, and is given up: run `keepsake key re-encrypt` again".into()),
-            Err(second) => second,
-        }
+    /// Gives up a generation that is not used yet, and of which something is gone or damaged.
+    pub(crate) async fn abandon(&self, owner: Option<OwnerId>, progress: &Progress) -> CustodyResult<()> {
+        let store = self.destination_store(&self.default_destination().await?)?;
+        let recovery = ObjectName::new(format!("{}/recovery-{}.age", place_of(owner), progress.generation))?;
+        let place = Prefixed::new(store.clone(), ObjectName::new(&progress.prefix)?);
+        blocking(move || {
+            // First, so that the recovery kit opens the one that is used.
+            store.delete(&recovery)?;
+            Ok(remove_everything(&place)?)
+        })
+        .await?;
+        let entry = self.entry(owner, "key.re-encrypt.abandoned", &progress.repository, Outcome::Failed, json!({}));
+        Ok(self.vault.set_fact(&fact(owner), "", &entry).await?)
     }
 
     /// Removes the generation that was replaced, alone with it, having copied what others wrote to it last: its recovery file
@@ -223,6 +221,11 @@ impl Custody {
         }
         Ok(())
     }
+}
+
+/// Whether an error says that a repository is not there any more.
+pub(crate) fn is_gone(error: &CustodyError) -> bool {
+    matches!(error, CustodyError::WrongKey(_) | CustodyError::Repository(RepositoryError::NoRepository { .. }))
 }
 
 pub(crate) fn renamed<'a>(copied: impl Iterator<Item = (&'a Id, &'a Id)>) -> Vec<Remade> {

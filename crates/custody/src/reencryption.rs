@@ -63,16 +63,19 @@ impl Custody {
         };
         let mut report = ReencryptReport { generation: progress.generation, repository: progress.repository.clone(), ..Default::default() };
         if progress.phase == Phase::Copying {
-            let copied = match self.copy_generation(owner, &progress, false, monitor.clone()).await {
-                Err(error) if is_gone(&error) => None,
-                other => other?,
-            };
-            let Some(copied) = copied else { return Err(self.abandon(owner, &progress).await) };
+            let copied = self.copy_generation(owner, &progress, false, monitor.clone()).await?;
+            let Some(copied) = copied else { return self.given_up(owner, &progress).await };
             (report.blobs, report.bytes) = (copied.blobs, copied.bytes);
             self.still_ours(lease).await?;
-            progress = self.alone(owner, async |alone| self.complete_and_switch(owner, progress, alone, monitor.clone()).await).await?;
+            let begun = progress.clone();
+            let switched = self.alone(owner, async |alone| self.complete_and_switch(owner, progress, alone, monitor.clone()).await).await?;
+            let Some(switched) = switched else { return self.given_up(owner, &begun).await };
+            progress = switched;
         } else if progress.phase == Phase::Switching {
-            progress = self.alone(owner, async |alone| self.switch(owner, progress, alone, monitor.clone()).await).await?;
+            let begun = progress.clone();
+            let switched = self.alone(owner, async |alone| self.switch(owner, progress, alone, monitor.clone()).await).await?;
+            let Some(switched) = switched else { return self.given_up(owner, &begun).await };
+            progress = switched;
         }
         let Copy { repository, .. } = self.existing_copy(owner).await?;
         report.snapshots = blocking(move || Ok(repository.snapshot_ids()?.len())).await?;
@@ -82,6 +85,11 @@ impl Custody {
         self.owe_system_backup()?;
         self.pay_system_backup().await?;
         Ok(report)
+    }
+
+    async fn given_up<T>(&self, owner: Option<OwnerId>, progress: &Progress) -> CustodyResult<T> {
+        self.abandon(owner, progress).await?;
+        Err(CustodyError::Damaged("the new generation was damaged, and is given up: run `keepsake key re-encrypt` again".into()))
     }
 
     /// Does what must not meet a backup.
@@ -118,16 +126,16 @@ impl Custody {
         Ok(self.vault.set_fact(&fact(owner), &encoded(progress)?, &entry).await?)
     }
 
-    /// While no backup runs.
+    /// While no backup runs. `None`: the new generation is gone or damaged.
     async fn complete_and_switch(
         &self,
         owner: Option<OwnerId>,
         progress: Progress,
         alone: &Lease,
         monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<Progress> {
+    ) -> CustodyResult<Option<Progress>> {
         let copied = self.copy_generation(owner, &progress, true, monitor.clone()).await?;
-        let Some(copied) = copied else { return Err(self.abandon(owner, &progress).await) };
+        let Some(copied) = copied else { return Ok(None) };
         self.still_ours(alone).await?;
         let progress = Progress { phase: Phase::Switching, copied: copied.snapshots.into_iter().collect(), ..progress };
         self.note(owner, &progress, "key.re-encrypt.complete").await?;
@@ -138,14 +146,13 @@ impl Custody {
     /// for backing up.
     pub(crate) async fn end_switch(&self, owner: Option<OwnerId>, alone: &Lease, monitor: Arc<dyn Monitor>) -> CustodyResult<()> {
         match self.reencrypting(owner).await? {
-            Some(progress) if progress.phase == Phase::Switching => match self.switch(owner, progress.clone(), alone, monitor).await {
-                // Backups must go on: then with the old one.
-                Err(error) if is_gone(&error) => match self.abandon(owner, &progress).await {
-                    CustodyError::Damaged(_) => Ok(()),
-                    error => Err(error),
-                },
-                other => other.map(drop),
-            },
+            Some(progress) if progress.phase == Phase::Switching => {
+                match self.switch(owner, progress.clone(), alone, monitor).await? {
+                    Some(_) => Ok(()),
+                    // Backups must go on: then with the old one.
+                    None => self.abandon(owner, &progress).await,
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -161,37 +168,47 @@ impl Custody {
     }
 
     /// Which snapshot of the new generation stands for which of the old one, those that came without a lease included.
-    async fn came_since(&self, owner: Option<OwnerId>, progress: &Progress, monitor: Arc<dyn Monitor>) -> CustodyResult<BTreeMap<Id, Id>> {
+    async fn came_since(
+        &self,
+        owner: Option<OwnerId>,
+        progress: &Progress,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<Option<BTreeMap<Id, Id>>> {
         let old = self.existing_copy(owner).await?.repository;
         let there = blocking(move || Ok(old.snapshot_ids()?)).await?;
         if there.iter().all(|id| progress.copied.contains_key(id)) && there.len() == progress.copied.len() {
-            return Ok(progress.copied.clone());
+            return Ok(Some(progress.copied.clone()));
         }
-        match self.copy_generation(owner, progress, true, monitor).await? {
-            Some(copied) => Ok(copied.snapshots.into_iter().collect()),
-            None => Err(RepositoryError::NoRepository { place: progress.prefix.clone() }.into()),
-        }
+        let copied = self.copy_generation(owner, progress, true, monitor).await?;
+        Ok(copied.map(|copied| copied.snapshots.into_iter().collect()))
     }
 
+    /// `None`: the new generation is gone or damaged.
     async fn switch(
         &self,
         owner: Option<OwnerId>,
         progress: Progress,
         alone: &Lease,
         monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<Progress> {
+    ) -> CustodyResult<Option<Progress>> {
         let destination = self.default_destination().await?;
         let row = self.new_row(owner, &destination.name, &progress);
-        let copied = self.came_since(owner, &progress, monitor).await?;
+        let Some(copied) = self.came_since(owner, &progress, monitor).await? else { return Ok(None) };
         let password = self.password(&row)?;
         let place: Arc<dyn Store> = Arc::new(Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&progress.prefix)?));
         let (engine, secret) = (self.engine.clone(), password.clone());
         let told = json!({ "generation": progress.generation, "snapshots": copied.len() }).to_string();
-        blocking(move || {
-            place.put(&ObjectName::new(COMPLETE)?, told.into(), PutMode::Replace)?;
-            Ok(Repository::open(place, &secret, engine).map(drop)?)
-        })
-        .await?;
+        let opened = blocking(move || {
+            let opened = Repository::open(place.clone(), &secret, engine).map(drop);
+            if opened.is_ok() {
+                place.put(&ObjectName::new(COMPLETE)?, told.into(), PutMode::Replace)?;
+            }
+            Ok(opened)
+        });
+        match opened.await? {
+            Err(RepositoryError::NoRepository { .. } | RepositoryError::WrongPassword { .. }) => return Ok(None),
+            other => other?,
+        }
         self.renew_recovery_file(owner, &row, &password).await?;
         let remade = renamed(copied.iter());
         self.still_ours(alone).await?;
@@ -205,13 +222,8 @@ impl Custody {
         // What the new index names is no loss against the old one's packs.
         let trusted = self.trusted(self.existing_copy(owner).await?, false).await?;
         self.remember(&trusted, false)?;
-        Ok(progress)
+        Ok(Some(progress))
     }
-}
-
-/// Whether an error says that a repository is not there any more.
-fn is_gone(error: &CustodyError) -> bool {
-    matches!(error, CustodyError::WrongKey(_) | CustodyError::Repository(RepositoryError::NoRepository { .. }))
 }
 
 fn encoded(progress: &Progress) -> CustodyResult<String> {

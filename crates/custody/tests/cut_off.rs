@@ -143,3 +143,29 @@ async fn rewrite() {
     let without = Without::Memories(BTreeSet::from([base.deleted]));
     base.cut_off(12, 3, false, async |custody| custody.rewrite_snapshots(base.owner, &without, Arc::new(Silent)).await.map(drop)).await;
 }
+
+/// A new generation that is lost before it is used is given up, the old one goes on, and the next attempt begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_generation_is_given_up() {
+    let base = Base::new().await;
+    let home = base.folder.path().join("home");
+    let broken: Arc<dyn Store> =
+        Arc::new(Faulty::new(Arc::new(LocalStore::open(home.join("backups")).expect("a folder")), Fault::CutAfter(6)));
+    let custody = base.open(&home).await.with_faults_for_tests(Arc::new(move |_| broken.clone()));
+    custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect_err("cut off");
+    custody.close().await;
+    for lock in files(&home).into_iter().filter(|file| file.parent().is_some_and(|folder| folder.ends_with("locks"))) {
+        std::fs::remove_file(lock).expect("remove");
+    }
+    std::fs::remove_dir_all(home.join(format!("backups/owners/{}/g2", base.owner))).expect("it was begun");
+    let custody = base.open(&home).await;
+    let before = base.by_home(&custody).await;
+    let refused = custody.rewrap(Some(base.owner)).await.expect_err("a re-encryption is under way");
+    assert!(refused.to_string().contains("key re-encrypt"), "{refused}");
+    custody.backup(base.owner, BackupKind::Full, Arc::new(Silent)).await.expect("backups go on");
+    let error = custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect_err("it is lost");
+    assert!(error.to_string().contains("given up"), "{error}");
+    let report = custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect("anew");
+    assert_eq!((report.generation, report.snapshots), (2, 3));
+    assert!(before.is_subset(&base.by_kit(&home)));
+}

@@ -11,6 +11,7 @@ use crate::{
     Id, LockKind, Monitor, NodeKind, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
     index::BlobKind,
     pack::{self, PackedBlob},
+    reading::Scratch,
     repository::object,
 };
 
@@ -200,12 +201,12 @@ impl Check<'_> {
         let next = AtomicUsize::new(0);
         let (repository, monitor, packs) = (self.repository, self.monitor, &packs);
         let work = || -> RepositoryResult<Vec<PackReading>> {
-            let mut read = Vec::new();
+            let (mut read, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
             while let Some((id, blobs)) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if monitor.cancelled() {
                     return Err(RepositoryError::Cancelled);
                 }
-                read.push(read_pack(repository, *id, blobs)?);
+                read.push(read_pack(repository, *id, blobs, &mut bytes, &mut scratch)?);
                 monitor.advance(1, pack::length(blobs));
             }
             Ok(read)
@@ -351,10 +352,16 @@ struct PackReading {
     bad_blobs: Vec<(BlobKind, Id)>,
 }
 
-fn read_pack(repository: &Repository, id: Id, blobs: &[PackedBlob]) -> RepositoryResult<PackReading> {
+fn read_pack(
+    repository: &Repository,
+    id: Id,
+    blobs: &[PackedBlob],
+    bytes: &mut Vec<u8>,
+    scratch: &mut Scratch,
+) -> RepositoryResult<PackReading> {
     let mut reading = PackReading { pack: id, bytes: None, damage: Vec::new(), bad_blobs: Vec::new() };
-    let bytes = match repository.store.get(&object("data", &id)) {
-        Ok(bytes) => bytes,
+    match repository.store.read_into(&object("data", &id), None, bytes) {
+        Ok(()) => {}
         // That it is missing was said when the packs were listed.
         Err(error) if error.is_not_found() => return Ok(reading),
         Err(error @ StoreError::Unavailable { .. }) => {
@@ -365,12 +372,12 @@ fn read_pack(repository: &Repository, id: Id, blobs: &[PackedBlob]) -> Repositor
         Err(error) => return Err(error.into()),
     };
     reading.bytes = Some(bytes.len() as u64);
-    let named = Id::of(&bytes) == id;
+    let named = Id::of(bytes) == id;
     if !named {
         let message = format!("pack {} is damaged: its bytes are not the ones it was written with", id.short());
         reading.damage.push((DamageKind::Pack, message));
     }
-    match pack::read_header(id, &bytes, &repository.key) {
+    match pack::read_header(id, bytes, &repository.key) {
         Ok(header) => {
             let header: HashSet<PackedBlob> = header.into_iter().collect();
             for blob in blobs.iter().filter(|blob| !header.contains(blob)) {
@@ -382,7 +389,7 @@ fn read_pack(repository: &Repository, id: Id, blobs: &[PackedBlob]) -> Repositor
         Err(_) => {}
     }
     for blob in blobs {
-        if let Err(error) = repository.open_packed(id, blob, &bytes) {
+        if let Err(error) = repository.open_packed_into(id, blob, bytes, scratch) {
             reading.damage.push((DamageKind::Blob, error.to_string()));
             reading.bad_blobs.push((blob.kind, blob.id));
         }

@@ -63,10 +63,6 @@ impl MasterKey {
         key.zeroize();
         mac
     }
-
-    fn apply(&self, iv: &[u8; 16], bytes: &mut [u8]) {
-        ctr::Ctr128BE::<Aes256>::new(&self.encrypt.into(), &(*iv).into()).apply_keystream(bytes);
-    }
 }
 
 /// Appends `IV ‖ ciphertext ‖ MAC` of a plaintext to a buffer.
@@ -108,19 +104,39 @@ fn finish_mac(mut mac: Poly1305, text: &[u8]) -> [u8; 16] {
     mac.compute_unpadded(rest).into()
 }
 
-/// Checks the MAC and, only then, decrypts. `None`: too short, an all-zero IV, or not sealed with this key.
+/// Checks the MAC and decrypts. `None`: too short, an all-zero IV, or not sealed with this key.
 pub fn open(key: &MasterKey, sealed: &[u8]) -> Option<Vec<u8>> {
-    if sealed.len() < OVERHEAD_BYTES {
-        return None;
+    let mut plaintext = Vec::new();
+    open_each(key, sealed, &mut plaintext, |_| ()).then_some(plaintext)
+}
+
+/// As [`open`], into a buffer, whose former content goes; `each` sees every piece of the plaintext while it is at hand, before the
+/// MAC is known. Answers whether the MAC is right; where it is not, the buffer is empty and what `each` saw is worth nothing.
+pub(crate) fn open_each(key: &MasterKey, sealed: &[u8], out: &mut Vec<u8>, mut each: impl FnMut(&[u8])) -> bool {
+    out.clear();
+    let Some((iv, rest)) = sealed.split_first_chunk::<16>() else { return false };
+    let Some((text, mac)) = rest.split_last_chunk::<16>().filter(|_| *iv != [0; 16]) else { return false };
+    out.reserve(text.len());
+    let mut cipher = ctr::Ctr128BE::<Aes256>::new(&key.encrypt.into(), &(*iv).into());
+    let mut right = key.one_time(iv);
+    let (strides, rest) = text.as_chunks::<STRIDE_BYTES>();
+    for stride in strides {
+        right.update(Block::<Poly1305>::slice_as_chunks(stride).0);
+        decipher(&mut cipher, stride, out, &mut each);
     }
-    let (iv, rest) = sealed.split_first_chunk::<16>()?;
-    let (text, mac) = rest.split_last_chunk::<16>()?;
-    if *iv == [0; 16] || !same(&finish_mac(key.one_time(iv), text), mac) {
-        return None;
+    decipher(&mut cipher, rest, out, &mut each);
+    if same(&finish_mac(right, rest), mac) {
+        return true;
     }
-    let mut plaintext = text.to_vec();
-    key.apply(iv, &mut plaintext);
-    Some(plaintext)
+    out.zeroize();
+    false
+}
+
+fn decipher(cipher: &mut impl StreamCipher, text: &[u8], out: &mut Vec<u8>, each: &mut impl FnMut(&[u8])) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    cipher.apply_keystream(&mut out[start..]);
+    each(&out[start..]);
 }
 
 /// Compares without telling by time where the difference is.
@@ -186,10 +202,14 @@ mod tests {
             seal_each(&key(), [9; 16], &plain, &mut out, |piece| seen.extend_from_slice(piece));
             assert_eq!(seen, out);
             let mut text = plain.clone();
-            key().apply(&[9; 16], &mut text);
+            ctr::Ctr128BE::<Aes256>::new(&key().encrypt.into(), &[9; 16].into()).apply_keystream(&mut text);
             let mac = key().one_time(&[9; 16]).compute_unpadded(&text);
             assert_eq!(out, [&[9; 16], text.as_slice(), mac.as_slice()].concat(), "{length}");
-            assert_eq!(open(&key(), &out), Some(plain));
+            let (mut back, mut seen) = (b"what was there before".to_vec(), Vec::new());
+            assert!(open_each(&key(), &out, &mut back, |piece| seen.extend_from_slice(piece)));
+            assert_eq!((&back, &seen), (&plain, &plain), "{length}");
+            *out.last_mut().expect("a MAC") ^= 1;
+            assert!(!open_each(&key(), &out, &mut back, |_| ()) && back.is_empty());
         }
     }
 

@@ -3,10 +3,22 @@
 use std::{cell::RefCell, sync::Arc};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::{
-    BlobKind, Id, Location, Node, Repository, RepositoryError, RepositoryResult, Tree, crypto::open, pack::PackedBlob, repository::object,
+    BlobKind, Id, Location, Node, Repository, RepositoryError, RepositoryResult, Tree,
+    crypto::{open, open_each},
+    pack::PackedBlob,
+    repository::object,
 };
+
+/// Buffers that one thread reads blobs with, one after the other: fresh memory for each would cost as much as deciphering it.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    sealed: Vec<u8>,
+    payload: Vec<u8>,
+    plain: Vec<u8>,
+}
 
 /// Packs up to this size are read whole when much of them will be wanted.
 const PACK_CACHE_COUNT: usize = 6;
@@ -26,26 +38,46 @@ impl Repository {
     /// # Errors
     /// The index does not know it, or its bytes are damaged or gone.
     pub fn blob(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
+        let mut scratch = Scratch::default();
+        self.blob_into(kind, id, &mut scratch)?;
+        Ok(scratch.plain)
+    }
+
+    fn blob_into(&self, kind: BlobKind, id: &Id, scratch: &mut Scratch) -> RepositoryResult<()> {
         self.read_any_place(kind, id, |location| {
             let start = u64::from(location.offset);
-            let sealed = self.store.get_range(&object("data", &location.pack), start..start + u64::from(location.length))?;
-            self.open_blob(id, location, &sealed)
+            let range = start..start + u64::from(location.length);
+            let mut sealed = std::mem::take(&mut scratch.sealed);
+            let read = self.store.read_into(&object("data", &location.pack), Some(range), &mut sealed);
+            let opened = read.map_err(RepositoryError::from).and_then(|()| self.open_blob(id, location, &sealed, scratch));
+            scratch.sealed = sealed;
+            opened
         })
     }
 
     /// As [`Repository::blob`], for readers that want most of a pack: reads packs whole and keeps a few.
     pub(crate) fn blob_from_pack(&self, kind: BlobKind, id: &Id) -> RepositoryResult<Vec<u8>> {
+        let mut scratch = Scratch::default();
+        self.blob_from_pack_into(kind, id, &mut scratch)?;
+        Ok(scratch.plain)
+    }
+
+    fn blob_from_pack_into(&self, kind: BlobKind, id: &Id, scratch: &mut Scratch) -> RepositoryResult<()> {
         self.read_any_place(kind, id, |location| {
             let pack = self.whole_pack(&location.pack)?;
             let blob = PackedBlob { kind, id: *id, offset: location.offset, length: location.length, uncompressed: location.uncompressed };
-            self.open_packed(location.pack, &blob, &pack)
+            self.open_packed_into(location.pack, &blob, &pack, scratch)
         })
     }
 
     /// A piece of a file that is being restored: long ones are read alone, short ones with the pack that their neighbours are in.
-    pub(crate) fn piece(&self, id: &Id) -> RepositoryResult<Vec<u8>> {
+    pub(crate) fn piece<'s>(&self, id: &Id, scratch: &'s mut Scratch) -> RepositoryResult<&'s [u8]> {
         let long = self.locate(BlobKind::Data, id).is_some_and(|place| place.length >= READ_ALONE_BYTES);
-        if long { self.blob(BlobKind::Data, id) } else { self.blob_from_pack(BlobKind::Data, id) }
+        match long {
+            true => self.blob_into(BlobKind::Data, id, scratch)?,
+            false => self.blob_from_pack_into(BlobKind::Data, id, scratch)?,
+        }
+        Ok(&scratch.plain)
     }
 
     fn whole_pack(&self, pack: &Id) -> RepositoryResult<Bytes> {
@@ -60,12 +92,12 @@ impl Repository {
         Ok(bytes)
     }
 
-    fn read_any_place(&self, kind: BlobKind, id: &Id, read: impl Fn(&Location) -> RepositoryResult<Vec<u8>>) -> RepositoryResult<Vec<u8>> {
+    fn read_any_place(&self, kind: BlobKind, id: &Id, mut read: impl FnMut(&Location) -> RepositoryResult<()>) -> RepositoryResult<()> {
         let places: Vec<Location> = self.index.read().expect("no holder panics").places(kind, id).collect();
         let mut first = None;
         for place in &places {
             match read(place) {
-                Ok(bytes) => return Ok(bytes),
+                Ok(()) => return Ok(()),
                 Err(error) => {
                     // A store that did not answer says nothing about the pack.
                     let damaged = match &error {
@@ -94,10 +126,17 @@ impl Repository {
 
     /// Opens one blob of a whole pack.
     pub(crate) fn open_packed(&self, id: Id, blob: &PackedBlob, pack: &[u8]) -> RepositoryResult<Vec<u8>> {
+        let mut scratch = Scratch::default();
+        self.open_packed_into(id, blob, pack, &mut scratch)?;
+        Ok(scratch.plain)
+    }
+
+    /// As [`Repository::open_packed`], into buffers that are used again.
+    pub(crate) fn open_packed_into(&self, id: Id, blob: &PackedBlob, pack: &[u8], scratch: &mut Scratch) -> RepositoryResult<()> {
         let range = blob.offset as usize..blob.offset as usize + blob.length as usize;
         let short =
             || RepositoryError::damaged(format!("blob {} in pack {}", blob.id.short(), id.short()), "it lies beyond the end of the pack");
-        self.open_blob(&blob.id, &blob.location(id), pack.get(range).ok_or_else(short)?)
+        self.open_blob(&blob.id, &blob.location(id), pack.get(range).ok_or_else(short)?, scratch)
     }
 
     /// What a blob's seal holds, still packed, once it is known to unpack to the blob.
@@ -108,15 +147,26 @@ impl Repository {
     }
 
     /// Opens, unpacks and checks a blob: its length must be the declared one, its hash its id.
-    pub(crate) fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8]) -> RepositoryResult<Vec<u8>> {
-        let bad = |problem: &str| RepositoryError::damaged(format!("blob {} in pack {}", id.short(), location.pack.short()), problem);
-        let payload = open(&self.key, sealed).ok_or_else(|| bad("it does not open with the repository's key"))?;
-        let plain = if location.uncompressed == 0 {
-            payload
-        } else {
-            unpack(&payload, location.uncompressed as usize).ok_or_else(|| bad("it does not unpack to its declared length"))?
+    fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8], scratch: &mut Scratch) -> RepositoryResult<()> {
+        let bad = |problem: &str| Err(RepositoryError::damaged(format!("blob {} in pack {}", id.short(), location.pack.short()), problem));
+        let mut hasher = Sha256::new();
+        let opened = match location.uncompressed {
+            0 => open_each(&self.key, sealed, &mut scratch.plain, |piece| hasher.update(piece)),
+            _ => open_each(&self.key, sealed, &mut scratch.payload, |_| ()),
         };
-        if Id::of(&plain) == *id { Ok(plain) } else { Err(bad("its bytes are not the ones it was written with")) }
+        if !opened {
+            return bad("it does not open with the repository's key");
+        }
+        if location.uncompressed != 0 {
+            if !unpack(&scratch.payload, location.uncompressed as usize, &mut scratch.plain) {
+                return bad("it does not unpack to its declared length");
+            }
+            hasher.update(&scratch.plain);
+        }
+        match Id::from_bytes(hasher.finalize().into()) == *id {
+            true => Ok(()),
+            false => bad("its bytes are not the ones it was written with"),
+        }
     }
 
     /// Reads a tree.
@@ -197,18 +247,18 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Unpacks zstd frames that must give exactly `length` bytes.
-pub(crate) fn unpack(payload: &[u8], length: usize) -> Option<Vec<u8>> {
+/// Unpacks zstd frames that must give exactly `length` bytes, in place of what is in the buffer. Answers whether they do.
+pub(crate) fn unpack(payload: &[u8], length: usize, plain: &mut Vec<u8>) -> bool {
+    plain.clear();
     // What a damaged or hostile index declares must not take memory that its payload cannot fill.
     if length > payload.len().saturating_mul(ZSTD_RATIO_MAX) {
-        return None;
+        return false;
     }
+    plain.reserve(length);
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = zstd::bulk::Decompressor::new().ok();
         }
-        let mut plain = vec![0; length];
-        let unpacked = slot.as_mut()?.decompress_to_buffer(payload, plain.as_mut_slice()).ok()?;
-        (unpacked == length).then_some(plain)
+        slot.as_mut().is_some_and(|zstd| zstd.decompress_to_buffer(payload, plain).is_ok_and(|unpacked| unpacked == length))
     })
 }

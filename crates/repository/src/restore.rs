@@ -6,17 +6,21 @@ use std::{
     io::{Seek, Write},
     os::unix::{
         ffi::OsStrExt,
-        fs::{OpenOptionsExt, PermissionsExt, lchown, symlink},
+        fs::{OpenOptionsExt, PermissionsExt, fchown, lchown, symlink},
     },
     path::{Path, PathBuf},
     sync::{
         Mutex,
-        mpsc::{Receiver, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::SystemTime,
 };
 
-use crate::{Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, folder::unix_mode, index::BlobKind};
+use xattr::FileExt;
+
+use crate::{
+    Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, folder::unix_mode, index::BlobKind,
+    reading::Scratch,
+};
 
 /// What to bring back, and how.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +50,34 @@ struct Job {
     node: Node,
     target: PathBuf,
     path: String,
+}
+
+/// Files that lie next to each other go to one thread together, so that threads do not wait for each other at every small file.
+const BATCH_FILES: usize = 64;
+/// Long files go alone.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// Gathers files for the threads that write them.
+struct Batches {
+    queue: SyncSender<Vec<Job>>,
+    open: Vec<Job>,
+    bytes: u64,
+}
+
+impl Batches {
+    fn add(&mut self, job: Job) {
+        self.bytes += job.node.size;
+        self.open.push(job);
+        if self.open.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        self.bytes = 0;
+        // The threads take everything, even after somebody asked to stop.
+        drop(self.queue.send(std::mem::take(&mut self.open)));
+    }
 }
 
 /// Why one file did not come back.
@@ -85,7 +117,7 @@ impl Repository {
         let _lock = self.lock(LockKind::Shared)?;
         fs::create_dir_all(target).map_err(|e| RepositoryError::outside(target, e))?;
         let outcome = Mutex::new(RestoreOutcome::default());
-        let (queue, jobs) = sync_channel::<Job>(64);
+        let (queue, jobs) = sync_channel::<Vec<Job>>(8);
         let jobs = Mutex::new(jobs);
         let mut walk = Walk {
             repository: self,
@@ -100,8 +132,9 @@ impl Repository {
             for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
                 scope.spawn(|| write_files(self, &jobs, options, monitor, &outcome));
             }
-            let walked = walk.dir(tree, target, "", &|job| drop(queue.send(job)));
-            drop(queue);
+            let mut batches = Batches { queue, open: Vec::new(), bytes: 0 };
+            let walked = walk.dir(tree, target, "", &mut batches);
+            batches.send();
             walked
         })?;
         for (from, to, path) in std::mem::take(&mut walk.linked) {
@@ -137,7 +170,7 @@ impl Walk<'_> {
         self.options.paths.is_empty() || self.options.paths.iter().any(|p| below(path, p) || below(p, path))
     }
 
-    fn dir(&mut self, tree: &Id, target: &Path, prefix: &str, send: &dyn Fn(Job)) -> RepositoryResult<()> {
+    fn dir(&mut self, tree: &Id, target: &Path, prefix: &str, batches: &mut Batches) -> RepositoryResult<()> {
         let nodes = match self.repository.blob_from_pack(BlobKind::Tree, tree).and_then(|bytes| crate::Tree::decode(*tree, &bytes)) {
             Ok(tree) => tree.nodes,
             Err(error) => {
@@ -153,13 +186,13 @@ impl Walk<'_> {
             let path = if prefix.is_empty() { node.display_name() } else { format!("{prefix}/{}", node.display_name()) };
             if self.wanted(&path) {
                 let target = target.join(std::ffi::OsStr::from_bytes(&node.name));
-                self.node(node, target, path, send)?;
+                self.node(node, target, path, batches)?;
             }
         }
         Ok(())
     }
 
-    fn node(&mut self, node: Node, target: PathBuf, path: String, send: &dyn Fn(Job)) -> RepositoryResult<()> {
+    fn node(&mut self, node: Node, target: PathBuf, path: String, batches: &mut Batches) -> RepositoryResult<()> {
         match (node.kind, node.subtree) {
             (NodeKind::Dir, Some(subtree)) => {
                 if let Err(error) = make_folder(&target) {
@@ -168,7 +201,7 @@ impl Walk<'_> {
                 }
                 self.outcome.lock().expect("no holder panics").folders += 1;
                 self.folders.push((target.clone(), node, path.clone()));
-                self.dir(&subtree, &target, &path, send)
+                self.dir(&subtree, &target, &path, batches)
             }
             (NodeKind::File, _) => {
                 let key = (node.device_id, node.inode);
@@ -179,7 +212,7 @@ impl Walk<'_> {
                     }
                     self.hard_links.insert(key, target.clone());
                 }
-                send(Job { node, target, path });
+                batches.add(Job { node, target, path });
                 Ok(())
             }
             _ => {
@@ -208,34 +241,38 @@ fn make_folder(target: &Path) -> io::Result<()> {
 
 fn write_files(
     repository: &Repository,
-    jobs: &Mutex<Receiver<Job>>,
+    batches: &Mutex<Receiver<Vec<Job>>>,
     options: &RestoreOptions,
     monitor: &dyn Monitor,
     outcome: &Mutex<RestoreOutcome>,
 ) {
+    let mut scratch = Scratch::default();
     loop {
-        let job = jobs.lock().expect("no holder panics").recv();
-        let Ok(Job { node, target, path }) = job else { return };
-        if monitor.cancelled() {
-            continue;
-        }
-        match write_file(repository, &node, &target, options.overwrite, monitor) {
-            Ok(bytes) => {
-                let mut outcome = outcome.lock().expect("no holder panics");
-                outcome.files += 1;
-                outcome.bytes += bytes;
-                monitor.advance(1, 0);
+        let batch = batches.lock().expect("no holder panics").recv();
+        let Ok(batch) = batch else { return };
+        for job in batch {
+            if monitor.cancelled() {
+                break;
             }
-            Err(failure) => {
-                outcome.lock().expect("no holder panics").damaged |= failure.damaged;
-                fail(outcome, monitor, &path, &failure.reason);
+            match write_file(repository, &job, options.overwrite, &mut scratch, monitor) {
+                Ok(bytes) => {
+                    let mut outcome = outcome.lock().expect("no holder panics");
+                    outcome.files += 1;
+                    outcome.bytes += bytes;
+                    monitor.advance(1, 0);
+                }
+                Err(failure) => {
+                    outcome.lock().expect("no holder panics").damaged |= failure.damaged;
+                    fail(outcome, monitor, &job.path, &failure.reason);
+                }
             }
         }
     }
 }
 
 /// Writes beside the target and renames, so that a file is whole or not there.
-fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bool, monitor: &dyn Monitor) -> Result<u64, Failure> {
+fn write_file(repository: &Repository, job: &Job, overwrite: bool, scratch: &mut Scratch, monitor: &dyn Monitor) -> Result<u64, Failure> {
+    let Job { node, target, .. } = job;
     if !overwrite && fs::symlink_metadata(target).is_ok() {
         return Err(Failure {
             reason: "a file of this name is there already: choose another folder, or --overwrite".into(),
@@ -245,10 +282,13 @@ fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bo
     let mut part_name = std::ffi::OsString::from(".keepsake-part-");
     part_name.push(Id::of(target.as_os_str().as_bytes()).short());
     let part = target.with_file_name(part_name);
-    let written = write_part(repository, node, &part, monitor);
-    let done = written.and_then(|bytes| {
+    let written = write_part(repository, node, &part, scratch, monitor);
+    let done = written.and_then(|(file, bytes)| {
+        // By the open file: looking its path up again for each would cost small files more than their bytes.
+        let dressed = apply_meta_to_file(&file, node);
         fs::rename(&part, target)?;
-        apply_meta(target, node)?;
+        // A file whose permissions cannot be had is there all the same.
+        dressed?;
         Ok(bytes)
     });
     if done.is_err() {
@@ -258,22 +298,31 @@ fn write_file(repository: &Repository, node: &Node, target: &Path, overwrite: bo
     done
 }
 
-fn write_part(repository: &Repository, node: &Node, part: &Path, monitor: &dyn Monitor) -> Result<u64, Failure> {
+fn write_part(
+    repository: &Repository,
+    node: &Node,
+    part: &Path,
+    scratch: &mut Scratch,
+    monitor: &dyn Monitor,
+) -> Result<(fs::File, u64), Failure> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
-    let mut length = 0;
+    let (mut length, mut hole_at_end) = (0, false);
     for id in node.content.iter().flatten() {
-        let bytes = repository.piece(id)?;
+        let bytes = repository.piece(id, scratch)?;
         // Long runs of zeros become holes.
-        if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
+        hole_at_end = bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0);
+        if hole_at_end {
             file.seek(io::SeekFrom::Current(bytes.len() as i64))?;
         } else {
-            file.write_all(&bytes)?;
+            file.write_all(bytes)?;
         }
         length += bytes.len() as u64;
         monitor.advance(0, bytes.len() as u64);
     }
-    file.set_len(length)?;
-    Ok(length)
+    if hole_at_end {
+        file.set_len(length)?;
+    }
+    Ok((file, length))
 }
 
 fn make_special(node: &Node, target: &Path, overwrite: bool) -> io::Result<()> {
@@ -308,16 +357,25 @@ fn apply_meta(target: &Path, node: &Node) -> io::Result<()> {
     if node.kind != NodeKind::Symlink {
         fs::set_permissions(target, fs::Permissions::from_mode(unix_mode(node.mode)))?;
     }
-    let time = |text: &str| {
-        let at: Option<SystemTime> = text.parse::<jiff::Timestamp>().ok().map(SystemTime::from);
-        let since = at?.duration_since(SystemTime::UNIX_EPOCH);
-        Some(since.map_or_else(|e| -i128::try_from(e.duration().as_nanos()).unwrap_or(0), |d| i128::try_from(d.as_nanos()).unwrap_or(0)))
-    };
-    let spec = |text: &str| {
-        let nanos = time(text).unwrap_or(0);
-        rustix::fs::Timespec { tv_sec: nanos.div_euclid(1_000_000_000) as i64, tv_nsec: nanos.rem_euclid(1_000_000_000) as _ }
-    };
-    let times = rustix::fs::Timestamps { last_access: spec(&node.atime), last_modification: spec(&node.mtime) };
-    rustix::fs::utimensat(rustix::fs::CWD, target, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+    rustix::fs::utimensat(rustix::fs::CWD, target, &timestamps(node), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
     attributes
+}
+
+/// As [`apply_meta`], to a file that is open.
+fn apply_meta_to_file(file: &fs::File, node: &Node) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        fchown(file, Some(node.uid), Some(node.gid))?;
+    }
+    let attributes = node.xattrs.iter().try_for_each(|(name, value)| file.set_xattr(name, value));
+    file.set_permissions(fs::Permissions::from_mode(unix_mode(node.mode)))?;
+    rustix::fs::futimens(file, &timestamps(node))?;
+    attributes
+}
+
+fn timestamps(node: &Node) -> rustix::fs::Timestamps {
+    let spec = |text: &str| {
+        let at = text.parse::<jiff::Timestamp>().map_or(0, |at| at.as_nanosecond());
+        rustix::fs::Timespec { tv_sec: at.div_euclid(1_000_000_000) as i64, tv_nsec: at.rem_euclid(1_000_000_000) as _ }
+    };
+    rustix::fs::Timestamps { last_access: spec(&node.atime), last_modification: spec(&node.mtime) }
 }

@@ -135,27 +135,33 @@ impl Store for LocalStore {
     }
 
     fn get(&self, name: &ObjectName) -> StoreResult<Bytes> {
-        let read = self.file(name).and_then(|(mut file, length)| {
-            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-            file.read_to_end(&mut bytes)?;
-            Ok(Bytes::from(bytes))
-        });
-        read.map_err(|e| self.fail_io(name, "read", e))
+        let mut bytes = Vec::new();
+        self.read_into(name, None, &mut bytes)?;
+        Ok(bytes.into())
     }
 
     fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes> {
-        let wanted = range.end.saturating_sub(range.start);
+        let mut bytes = Vec::new();
+        self.read_into(name, Some(range), &mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, buffer: &mut Vec<u8>) -> StoreResult<()> {
+        let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be");
         let read = self.file(name).and_then(|(mut file, length)| {
+            buffer.clear();
+            let Some(range) = range else {
+                buffer.reserve(usize::try_from(length).unwrap_or(0));
+                return file.read_to_end(buffer).map(drop);
+            };
             // Before memory is taken for it.
             if range.end > length {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be"));
+                return Err(short());
             }
+            let wanted = range.end.saturating_sub(range.start);
+            buffer.reserve(usize::try_from(wanted).map_err(io::Error::other)?);
             file.seek(io::SeekFrom::Start(range.start))?;
-            let mut bytes = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
-            if file.take(wanted).read_to_end(&mut bytes)? as u64 != wanted {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be"));
-            }
-            Ok(Bytes::from(bytes))
+            if file.take(wanted).read_to_end(buffer)? as u64 == wanted { Ok(()) } else { Err(short()) }
         });
         read.map_err(|e| self.fail_io(name, "read", e))
     }

@@ -54,6 +54,10 @@ impl Store for Prefixed {
         Self::named(name, self.inner.get_range(&self.full(name)?, range))
     }
 
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, buffer: &mut Vec<u8>) -> StoreResult<()> {
+        Self::named(name, self.inner.read_into(&self.full(name)?, range, buffer))
+    }
+
     fn head(&self, name: &ObjectName) -> StoreResult<Option<ObjectInfo>> {
         Ok(self.inner.head(&self.full(name)?)?.map(|info| ObjectInfo { name: name.clone(), bytes: info.bytes }))
     }

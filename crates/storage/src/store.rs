@@ -51,6 +51,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`StoreError::NotFound`], or whatever the place says.
     fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes>;
 
+    /// As [`Store::get_range`], or without a range as [`Store::get`], into a buffer that is used again and again; what was in it goes.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or whatever the place says.
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, buffer: &mut Vec<u8>) -> StoreResult<()> {
+        let bytes = match range {
+            Some(range) => self.get_range(name, range)?,
+            None => self.get(name)?,
+        };
+        buffer.clear();
+        buffer.extend_from_slice(&bytes);
+        Ok(())
+    }
+
     /// What is known of an object, if it is there.
     ///
     /// # Errors

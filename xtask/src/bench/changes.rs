@@ -1,5 +1,5 @@
-//! `cargo xtask bench changes [MEMORIES …]`: what the same 100 scattered edits cost in vaults of different sizes, and how much
-//! memory the verbs that look after a repository take.
+//! `cargo xtask bench changes [MEMORIES …]`: what the same 100 scattered edits cost in vaults of different sizes, beside stock
+//! restic on the same homes, and how much memory the verbs that look after a repository take.
 
 use std::fs;
 
@@ -41,7 +41,9 @@ fn one(tools: &Tools, memories: u32) -> Result<(), String> {
     keepsake(&["backup", "-q"])?;
     let listed = keepsake(&["memory", "list", "--json"])?.output;
     let ids: Vec<String> = listed.lines().filter_map(|l| Some(serde_json::from_str::<Value>(l).ok()?["id"].as_str()?.to_owned())).collect();
-    let mut seconds = Vec::new();
+    tools.restic(space.path(), &["init"])?;
+    tools.restic_backup(space.path())?;
+    let (mut seconds, mut peers) = (Vec::new(), Vec::new());
     let mut last = Value::Null;
     for round in 0..ROUNDS {
         let step = (ids.len() / EDITS).max(1);
@@ -50,18 +52,22 @@ fn one(tools: &Tools, memories: u32) -> Result<(), String> {
         }
         let measured = keepsake(&["backup", "--json"])?;
         seconds.push(measured.seconds);
+        peers.push(tools.restic_backup(space.path())?.seconds);
         last = serde_json::from_str(measured.output.lines().last().unwrap_or_default()).map_err(|e| e.to_string())?;
     }
     seconds.sort_by(f64::total_cmp);
+    peers.sort_by(f64::total_cmp);
+    let (ours, restic) = (seconds[ROUNDS / 2], peers[ROUNDS / 2]);
     say(&format!(
-        "{memories:>9} memories: incremental {:.2} s (median; {:.2} to {:.2}), {} files of {} bytes read, {} bytes stored",
-        seconds[ROUNDS / 2],
+        "{memories:>9} memories: incremental {ours:.2} s (median; {:.2} to {:.2}); restic on vault.db and media/ {restic:.2} s \
+         ({:.2} to {:.2}); ratio {:.3}",
         seconds[0],
         seconds[ROUNDS - 1],
-        last["files_read"],
-        last["bytes_read"],
-        last["bytes_stored"]
+        peers[0],
+        peers[ROUNDS - 1],
+        ours / restic
     ));
+    say(&format!("          {} files of {} bytes read, {} bytes stored", last["files_read"], last["bytes_read"], last["bytes_stored"]));
     let mut told = Vec::new();
     for verb in [
         &["snapshot", "forget", "--keep-last", "2", "--yes"][..],

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -36,6 +37,22 @@ const STEPS: [(Step, &str); 4] =
 struct Bench {
     tools: Tools,
     library: PathBuf,
+    mebibytes: usize,
+}
+
+/// The memory file system.
+const MEMORY: &str = "/dev/shm";
+
+/// Fills so much of a memory file system and empties it again. A virtual machine gets memory from its host when it first writes to it,
+/// which may take longer than the writing: nobody's time should depend on whether somebody else had that memory before.
+fn take_memory(space: &Path, mebibytes: usize) -> std::io::Result<()> {
+    let path = space.join("taken");
+    let mut file = fs::File::create(&path)?;
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..mebibytes {
+        file.write_all(&zeros)?;
+    }
+    fs::remove_file(&path)
 }
 
 pub fn run(args: &[String]) -> Result<(), String> {
@@ -43,8 +60,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let (mebibytes, files) = (number(0, 3072)?, number(1, 100_000)?);
     let tools = Tools::ready()?;
     bound();
-    let mut bench = Bench { tools, library: PathBuf::new() };
-    for place in [Path::new("/dev/shm"), &std::env::temp_dir()] {
+    let mut bench = Bench { tools, library: PathBuf::new(), mebibytes };
+    for place in [Path::new(MEMORY), &std::env::temp_dir()] {
         let space = tempfile::Builder::new().prefix("keepsake-bench-").tempdir_in(place).map_err(|e| e.to_string())?;
         bench.library = space.path().join("library");
         let count = library::write(&bench.library, mebibytes).map_err(|e| e.to_string())?;
@@ -87,6 +104,9 @@ impl Bench {
             for (at_step, (step, _)) in STEPS.into_iter().enumerate() {
                 // What others left to write must not be waited for by whoever comes next.
                 measure(&mut Command::new("sync"))?;
+                if space.starts_with(MEMORY) {
+                    take_memory(&at, self.mebibytes + self.mebibytes / 4).map_err(|e| e.to_string())?;
+                }
                 let took = (peer.run)(self, &at, step)?;
                 peak = peak.max(took.peak_mib);
                 if base.len() < STEPS.len() {

@@ -30,6 +30,24 @@ impl Tools {
     pub fn keepsake(&self, home: &Path, args: &[&str]) -> Result<Measured, String> {
         measure(Command::new(&self.keepsake).env("KEEPSAKE_HOME", home).args(args))
     }
+
+    /// Stock restic with a repository and a cache in `space`.
+    pub fn restic(&self, space: &Path, args: &[&str]) -> Result<Measured, String> {
+        let mut command = Command::new(&self.restic);
+        command
+            .env("RESTIC_PASSWORD", "bench")
+            .env("RESTIC_CACHE_DIR", space.join("restic-cache"))
+            .arg("-r")
+            .arg(space.join("restic"))
+            .args(args);
+        measure(&mut command)
+    }
+
+    /// Stock restic on what a home keeps: its vault and its media.
+    pub fn restic_backup(&self, space: &Path) -> Result<Measured, String> {
+        let home = space.join("home");
+        self.restic(space, &["backup", "-q", text(&home.join("vault.db")), text(&home.join("media"))])
+    }
 }
 
 /// Words for made-up texts.

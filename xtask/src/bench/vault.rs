@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
@@ -12,7 +11,7 @@ use keepsake_record::{LocalDay, layout};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::measuring::{Dice, Measured, Tools, measure, text};
+use super::measuring::{Dice, Measured, Tools, text};
 use crate::say;
 
 const DAYS: u32 = 9000;
@@ -55,15 +54,15 @@ impl Bench {
         ));
 
         let full = self.keepsake(&["backup"])?;
-        self.restic(&["init"])?;
-        let restic_full = self.restic_backup()?;
+        self.tools.restic(&self.space, &["init"])?;
+        let restic_full = self.tools.restic_backup(&self.space)?;
         say(&format!(
             "full backup   {:>8.1} s  {:>5} MiB peak; restic on vault.db and media/ {:.1} s",
             full.seconds, full.peak_mib, restic_full.seconds
         ));
         self.edit()?;
         let incremental = self.keepsake(&["backup", "--json"])?;
-        let restic_incremental = self.restic_backup()?;
+        let restic_incremental = self.tools.restic_backup(&self.space)?;
         let ratio = incremental.seconds / restic_incremental.seconds;
         say(&format!(
             "incremental   {:>8.2} s  {:>5} MiB peak after {EDITS} scattered edits; restic {:.2} s; ratio {ratio:.3}",
@@ -83,22 +82,6 @@ impl Bench {
 
     fn keepsake(&self, args: &[&str]) -> Result<Measured, String> {
         self.tools.keepsake(&self.space.join("home"), args)
-    }
-
-    fn restic(&self, args: &[&str]) -> Result<Measured, String> {
-        let mut command = Command::new(&self.tools.restic);
-        command
-            .env("RESTIC_PASSWORD", "bench")
-            .env("RESTIC_CACHE_DIR", self.space.join("restic-cache"))
-            .arg("-r")
-            .arg(self.space.join("restic"))
-            .args(args);
-        measure(&mut command)
-    }
-
-    fn restic_backup(&self) -> Result<Measured, String> {
-        let home = self.space.join("home");
-        self.restic(&["backup", "-q", text(&home.join("vault.db")), text(&home.join("media"))])
     }
 
     /// Edits memories all over the years through the public command.

@@ -15,7 +15,8 @@ const LONGER_TODAY: &[(&str, usize)] = &[("crates/vault/src/write.rs", 461), ("c
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "misc", "manager", "core", "mod"];
 /// Which crates may know which: the arrows of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("testing", &[]),
     ("record", &[]),
     ("storage", &[]),
     ("formats", &["record"]),

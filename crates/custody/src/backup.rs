@@ -59,6 +59,8 @@ pub struct BackupReport {
     pub memories: u64,
     /// Paths that could not be read, each with the reason and whether the last copy was kept.
     pub skipped: Vec<Skipped>,
+    /// Rows that the vault's database gave for it.
+    pub rows_read: u64,
     /// Files whose bytes were read.
     pub files_read: u64,
     /// Bytes read.
@@ -208,7 +210,7 @@ impl Custody {
         let base = parent.as_ref().map(|p| Base { tree: p.tree, seq: p.row.seq, snapshot: p.row.snapshot.parse().ok() });
         let request = Request { kind, base, carry, debts: owed, time: self.now().to_string() };
         let source = VaultSource { owner, vault: self.vault.clone(), limits: self.limits, runtime: tokio::runtime::Handle::current() };
-        let (trusted, head, outcome) = match source.back_up(trusted, renderer, request, monitor).await? {
+        let (trusted, head, outcome, rows_read) = match source.back_up(trusted, renderer, request, monitor).await? {
             Ok(done) => done,
             Err((error, suspects)) => {
                 self.remember_damage(Some(owner), &suspects).await?;
@@ -220,7 +222,7 @@ impl Custody {
         }
         let report = self.record(owner, &trusted.copy, kind, reason, &head, parent.as_ref(), &outcome).await?;
         self.remember(&trusted, kind == BackupKind::Full)?;
-        Ok(report)
+        Ok(BackupReport { rows_read, ..report })
     }
 
     async fn record(
@@ -263,6 +265,7 @@ impl Custody {
             seq: head.seq,
             memories: head.memories,
             skipped: skipped(&outcome.skipped),
+            rows_read: 0,
             files_read,
             bytes_read,
             bytes_stored,
@@ -280,6 +283,7 @@ fn unchanged(kind: BackupKind, head: &Head) -> BackupReport {
         seq: head.seq,
         memories: head.memories,
         skipped: Vec::new(),
+        rows_read: 0,
         files_read: 0,
         bytes_read: 0,
         bytes_stored: 0,

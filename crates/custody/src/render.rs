@@ -6,6 +6,8 @@ mod spans;
 mod stream;
 mod whole;
 
+use std::sync::{Arc, atomic::AtomicU64};
+
 use keepsake_record::{
     Entity, Owner, Sha256Digest, bundle, canonical_line,
     layout::{self, SEGMENT_CHANGES, ShardLimits, TAIL_PATH},
@@ -72,6 +74,8 @@ pub(crate) struct Renderer {
     pub limits: ShardLimits,
     /// Where the history stood when rendering began.
     pub head: Head,
+    /// How many rows were read.
+    rows: Arc<AtomicU64>,
     state: Option<Snapshot>,
     pages: Option<Vault>,
     page: Vec<Rendered>,
@@ -82,12 +86,15 @@ pub(crate) struct Renderer {
 
 impl Renderer {
     /// Renders one state, in the transaction that holds it.
-    pub async fn new(mut snapshot: Snapshot, limits: ShardLimits) -> CustodyResult<Self> {
+    pub async fn new(snapshot: Snapshot, limits: ShardLimits) -> CustodyResult<Self> {
+        let rows = Arc::<AtomicU64>::default();
+        let mut snapshot = snapshot.counting_in(rows.clone());
         let owner = snapshot.owner().await?;
         Ok(Self {
             owner,
             limits,
             head: snapshot.head.clone(),
+            rows,
             state: Some(snapshot),
             pages: None,
             page: Vec::new(),
@@ -104,10 +111,15 @@ impl Renderer {
         Ok(renderer)
     }
 
+    /// The count of rows that were read, here and wherever it is shared with.
+    pub fn rows(&self) -> Arc<AtomicU64> {
+        self.rows.clone()
+    }
+
     /// What is read now.
     async fn state(&mut self) -> CustodyResult<&mut Snapshot> {
         if let (None, Some(vault)) = (&self.state, &self.pages) {
-            self.state = Some(vault.snapshot(self.owner.id).await?);
+            self.state = Some(vault.snapshot(self.owner.id).await?.counting_in(self.rows.clone()));
         }
         self.state.as_mut().ok_or_else(|| crate::CustodyError::Damaged("the state that is rendered was let go".into()))
     }

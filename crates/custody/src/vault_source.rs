@@ -1,7 +1,13 @@
 //! The vault as the engine's source: an incremental takes what changed, a full backup reads page by page and takes what
 //! changed meanwhile once more. Neither holds a transaction while the engine works.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use keepsake_record::{OwnerId, layout::ShardLimits};
 use keepsake_repository::{
@@ -38,8 +44,8 @@ pub(crate) struct Request {
     pub time: String,
 }
 
-/// What the engine did and where the history stands in the snapshot, or why it failed and which packs it could not read.
-pub(crate) type EngineResult = Result<(Trusted, Head, BackupOutcome), (CustodyError, Vec<Id>)>;
+/// Where the history stands in the snapshot, what the engine did and how many rows were read, or why it failed and which packs it could not read.
+pub(crate) type EngineResult = Result<(Trusted, Head, BackupOutcome, u64), (CustodyError, Vec<Id>)>;
 
 /// An owner's vault.
 pub(crate) struct VaultSource {
@@ -49,7 +55,8 @@ pub(crate) struct VaultSource {
     pub runtime: tokio::runtime::Handle,
 }
 
-type Backed = (Head, BackupOutcome);
+/// Where the history stands in the snapshot, what the engine did, and how many rows the vault gave for it.
+type Backed = (Head, BackupOutcome, u64);
 
 impl VaultSource {
     /// Runs the engine on a thread that may block.
@@ -68,7 +75,7 @@ impl VaultSource {
                 None => self.full(repository, renderer, &request, &*monitor),
             };
             Ok(match result {
-                Ok((head, outcome)) => Ok((trusted, head, outcome)),
+                Ok((head, outcome, rows)) => Ok((trusted, head, outcome, rows)),
                 Err(error) => Err((error, trusted.copy.repository.suspects())),
             })
         })
@@ -84,24 +91,26 @@ impl VaultSource {
         request: &Request,
         monitor: &dyn Monitor,
     ) -> CustodyResult<Backed> {
-        let head = renderer.head.clone();
+        let (head, rows) = (renderer.head.clone(), renderer.rows());
         let edits = self.changed(repository, base.tree, base.seq, renderer, &request.debts)?.into_iter().map(Ok);
         let snapshot = self.snapshot(request, &head);
         let request =
             BackupRequest { parent_tree: Some(base.tree), carry_tree: request.carry, edits: Box::new(edits), replay: None, snapshot };
-        Ok((head, repository.backup(request, monitor)?))
+        Ok((head, repository.backup(request, monitor)?, rows.load(Ordering::Relaxed)))
     }
 
     /// Everything, read in pages; then what changed since the first page once more, read in one short transaction.
     fn full(&self, repository: &Repository, renderer: Renderer, request: &Request, monitor: &dyn Monitor) -> CustodyResult<Backed> {
-        let began = renderer.head.clone();
+        let (began, rows) = (renderer.head.clone(), renderer.rows());
+        let mut again = Arc::<AtomicU64>::default();
         let mut head = began.clone();
         let (out, rendered) = mpsc::channel(64);
         self.runtime.spawn(renderer.whole(true, out));
         let mut stream = RenderedStream::new(rendered);
         let edits = std::iter::from_fn(|| stream.blocking_next()).map(|next| next.map(|r| self.edit(r)).map_err(into_engine));
         let replay = |tree: &Id| {
-            let (now, edits) = self.replay(repository, *tree, &began).map_err(into_engine)?;
+            let (now, edits, read) = self.replay(repository, *tree, &began).map_err(into_engine)?;
+            again = read;
             let snapshot = self.snapshot(request, &now);
             head = now;
             Ok((Box::new(edits.into_iter().map(Ok)) as EditStream<'_>, snapshot))
@@ -110,7 +119,7 @@ impl VaultSource {
         let carry_tree = request.carry;
         let request = BackupRequest { parent_tree: None, carry_tree, edits: Box::new(edits), replay: Some(Box::new(replay)), snapshot };
         let outcome = repository.backup(request, monitor)?;
-        Ok((head, outcome))
+        Ok((head, outcome, rows.load(Ordering::Relaxed) + again.load(Ordering::Relaxed)))
     }
 
     /// The snapshot to write; where the history stands is in its tags.
@@ -122,7 +131,7 @@ impl VaultSource {
         }
     }
 
-    fn replay(&self, repository: &Repository, tree: Id, began: &Head) -> CustodyResult<(Head, Vec<Edit>)> {
+    fn replay(&self, repository: &Repository, tree: Id, began: &Head) -> CustodyResult<(Head, Vec<Edit>, Arc<AtomicU64>)> {
         let renderer = self.runtime.block_on(async {
             let mut snapshot = self.vault.snapshot(self.owner).await?;
             let same = began.seq == 0 || snapshot.mark_at(began.seq).await?.as_ref() == Some(&began.mark);
@@ -131,8 +140,8 @@ impl VaultSource {
             }
             Renderer::new(snapshot, self.limits).await
         })?;
-        let head = renderer.head.clone();
-        Ok((head, self.changed(repository, tree, began.seq, renderer, &BTreeSet::new())?))
+        let (head, rows) = (renderer.head.clone(), renderer.rows());
+        Ok((head, self.changed(repository, tree, began.seq, renderer, &BTreeSet::new())?, rows))
     }
 
     /// The edits that changes make over a tree, in its order.

@@ -5,10 +5,11 @@
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use keepsake_custody::{BackupKind, CheckOptions, Custody, Policy, PruneOptions, Silent, Source};
+use keepsake_testing::Dice;
 
 use crate::{
     histories::{change, seed},
-    support::{Dice, Home, copy_folder, files, small_home},
+    support::{Home, copy_folder, files, small_home},
 };
 
 /// Puts the database back to a saved copy; with `cache`, also what the home remembers beside it.

@@ -1,11 +1,12 @@
 //! The law of the tree: the same state gives the same `data/`, however it was reached.
 
 use keepsake_custody::{BackupKind, ListFilter, MemoryDraft, MemoryEdit};
+use keepsake_testing::Dice;
 
-use crate::support::{Dice, Home, home, small_home};
+use crate::support::{Home, home, small_home};
 
 pub fn seed() -> u64 {
-    let seed = std::env::var("KEEPSAKE_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
+    let seed = keepsake_testing::number("KEEPSAKE_TEST_SEED", 7);
     println!("seed {seed}");
     seed
 }

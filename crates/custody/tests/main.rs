@@ -4,6 +4,7 @@
 
 mod accidents;
 mod audit;
+mod costs;
 mod cut_off;
 mod format_page;
 mod histories;

@@ -11,10 +11,11 @@ use keepsake_custody::{BackupKind, CheckOptions, Custody, MemoryDraft, MemoryEdi
 use keepsake_record::{Insight, InsightId, MemoryId, Timestamp};
 use keepsake_repository::{Password, Repository, SystemAmbient};
 use keepsake_storage::{LocalStore, Store};
+use keepsake_testing::Dice;
 
 use crate::{
     histories::{change, seed},
-    support::{Dice, Home, copy_folder, small_home},
+    support::{Home, copy_folder, small_home},
 };
 
 const SECRETS: [&str; 4] = ["the green door", "behind the mill", "only-in-the-secret", "tick of an insight"];

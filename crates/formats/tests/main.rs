@@ -1,5 +1,6 @@
 //! Importers seen from outside: what is found, what is named, and that no bytes make them panic.
 
 mod containers;
+mod fuzzing;
 mod readers;
 mod taken;

@@ -1,13 +1,12 @@
 //! The engine seen from outside, with the stock tool as an independent witness.
 
-mod cut_off;
 mod damage;
 mod damage_matrix;
+mod faults;
 mod folders;
 mod fuzzing;
 mod golden;
 mod model;
-mod odd_stores;
 mod pruning;
 mod repairing;
 mod rewriting;

@@ -6,9 +6,10 @@ use keepsake_repository::{
     CheckOptions, Content, Edit, FileMeta, Id, KdfCost, Password, Protected, PruneOptions, Repository, Share, Silent, WithoutPaths,
 };
 use keepsake_storage::{MemoryStore, Store};
+use keepsake_testing::{Dice, number};
 
 use crate::{
-    support::{PASSWORD, ambient, init},
+    support::{PASSWORD, ambient, content, init},
     virtual_trees::run,
 };
 
@@ -19,30 +20,17 @@ fn fingerprint(bytes: &[u8]) -> String {
     format!("{} bytes {}", bytes.len(), Id::of(bytes).short())
 }
 
-/// SplitMix64; the seed is in every message.
-struct Dice(u64);
+/// Few folders and names, so that edits meet each other; a file may become a folder.
+fn path(dice: &mut Dice) -> String {
+    let depth = 1 + dice.below(3);
+    let names: Vec<&str> = (0..depth).map(|_| ["a", "b.ndjson", "c d", "é"][dice.below(4)]).collect();
+    format!("data/{}", names.join("/"))
+}
 
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit.max(1) as u64) as usize
-    }
-
-    /// Few folders and names, so that edits meet each other; a file may become a folder.
-    fn path(&mut self) -> String {
-        let depth = 1 + self.below(3);
-        let names: Vec<&str> = (0..depth).map(|_| ["a", "b.ndjson", "c d", "é"][self.below(4)]).collect();
-        format!("data/{}", names.join("/"))
-    }
-
-    fn text(&mut self) -> Vec<u8> {
-        let length = [0, 1, 30, 3000, 120_000][self.below(5)];
-        let seed = self.below(12) as u8;
-        (0..length).map(|at: usize| seed.wrapping_mul((at % 251) as u8)).collect()
-    }
+fn text(dice: &mut Dice) -> Vec<u8> {
+    let length = [0, 1, 30, 3000, 120_000][dice.below(5)];
+    let seed = dice.below(12) as u8;
+    (0..length).map(|at: usize| seed.wrapping_mul((at % 251) as u8)).collect()
 }
 
 struct World {
@@ -84,7 +72,7 @@ impl World {
         };
         let mut edits: BTreeMap<String, Edit> = BTreeMap::new();
         for _ in 0..dice.below(6) {
-            let path = dice.path();
+            let path = path(dice);
             // One edit for a path and what is at, above or below it.
             if edits.keys().any(|other| *other == path || below(other, &path) || below(&path, other)) {
                 continue;
@@ -93,7 +81,7 @@ impl World {
                 files.retain(|other, _| *other != path && !below(other, &path));
                 edits.insert(path.clone(), Edit::remove(&path));
             } else if !files.keys().any(|other| below(&path, other)) {
-                let text = dice.text();
+                let text = text(dice);
                 edits.insert(path.clone(), edit(&path, &text));
                 files.retain(|other, _| !below(other, &path));
                 files.insert(path, fingerprint(&text));
@@ -119,7 +107,7 @@ impl World {
     }
 
     fn rewrite(&mut self, dice: &mut Dice) {
-        let path = dice.path();
+        let path = path(dice);
         let all: Vec<Id> = self.snapshots.keys().copied().collect();
         let outcome = self.repository.rewrite(&all, &mut WithoutPaths(vec![path.clone()]), &Silent).expect("rewrite");
         for done in outcome.snapshots {
@@ -171,16 +159,8 @@ impl World {
             wanted
         );
         for (tree, files) in self.snapshots.values() {
-            let (mut found, mut waiting) = (Files::new(), vec![(String::new(), *tree)]);
-            while let Some((path, id)) = waiting.pop() {
-                for node in &self.repository.tree(&id).expect("a tree").nodes {
-                    let path = if path.is_empty() { node.display_name() } else { format!("{path}/{}", node.display_name()) };
-                    match node.subtree {
-                        Some(subtree) => waiting.push((path, subtree)),
-                        None => drop(found.insert(path, fingerprint(&self.repository.file_bytes(node).expect("content")))),
-                    }
-                }
-            }
+            let found = content(&self.repository, *tree);
+            let found: Files = found.iter().map(|(path, bytes)| (path[1..].to_owned(), fingerprint(bytes))).collect();
             assert_eq!(&found, files);
         }
         let report = self.repository.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
@@ -191,7 +171,6 @@ impl World {
 /// `KEEPSAKE_TEST_SEED` chooses another world, `KEEPSAKE_TEST_STEPS` a longer one.
 #[test]
 fn thousands_of_random_operations_agree_with_a_map() {
-    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (seed, steps) = (number("KEEPSAKE_TEST_SEED", 7), number("KEEPSAKE_TEST_STEPS", 2500));
     println!("seed {seed}, {steps} steps");
     let mut dice = Dice(seed);

@@ -2,21 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use keepsake_repository::{
-    CheckOptions, Content, Edit, FileMeta, Id, Password, Protected, PruneOptions, Repository, RepositoryError, Share, Silent,
-};
-use keepsake_storage::{Fault, Faulty, MemoryStore, Store};
+use keepsake_repository::{Content, Edit, FileMeta, Id, Password, Protected, PruneOptions, Repository, RepositoryError, Silent};
+use keepsake_storage::{MemoryStore, Store};
 
 use crate::{
-    support::{PASSWORD, ambient, init, local, open, restic, restics},
+    support::{PASSWORD, assert_sound, content, file, init, local, open, restic, restics},
     virtual_trees::run,
 };
 
 const NOTHING_UNUSED: PruneOptions = PruneOptions { max_unused_percent: 0 };
-
-fn file(path: &str, text: &str) -> Edit {
-    Edit::file(path, &FileMeta { time: "2024-01-01T00:00:00Z".into() }, Content::Spans(vec![text.repeat(40).into_bytes()]))
-}
 
 /// Three snapshots: what the first alone has, what all have, what the last alone has.
 fn three(repository: &Repository) -> [(Id, Id); 3] {
@@ -30,29 +24,9 @@ fn three(repository: &Repository) -> [(Id, Id); 3] {
     [first, second, third]
 }
 
-/// Everything that a snapshot holds.
-fn content(repository: &Repository, tree: Id) -> BTreeMap<String, Vec<u8>> {
-    let (mut found, mut waiting) = (BTreeMap::new(), vec![(String::new(), tree)]);
-    while let Some((path, id)) = waiting.pop() {
-        for node in &repository.tree(&id).expect("a tree").nodes {
-            let path = format!("{path}/{}", node.display_name());
-            match node.subtree {
-                Some(subtree) => waiting.push((path, subtree)),
-                None => drop(found.insert(path, repository.file_bytes(node).expect("content"))),
-            }
-        }
-    }
-    found
-}
-
 fn prune(repository: &Repository) -> keepsake_repository::PruneReport {
     let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan");
     repository.prune(&plan, &Protected::default(), &Silent).expect("prune")
-}
-
-fn assert_sound(repository: &Repository, told: &str) {
-    let report = repository.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
-    assert!(report.damage.is_empty() && report.orphans.is_empty(), "{told}: {:?} {:?}", report.damage, report.orphans);
 }
 
 #[test]
@@ -85,41 +59,6 @@ fn what_nobody_needs_goes_and_the_rest_stays() {
             "the stock tool finds nothing left to prune: {told}"
         );
     }
-}
-
-/// A prune cut off at every write and deletion: every snapshot is whole after it, and the next prune ends the work.
-#[test]
-fn cut_off_at_every_write() {
-    let base = Arc::new(MemoryStore::new());
-    let [first, second, third] = three(&init(base.clone()));
-    let whole = open(base.clone());
-    let wanted: Vec<_> = [second, third].iter().map(|(_, tree)| content(&whole, *tree)).collect();
-    whole.forget(&[first.0], &Silent).expect("forget");
-    let (mut cuts, mut ended) = (0, false);
-    while !ended {
-        let copy = Arc::new(base.copy());
-        let broken: Arc<dyn Store> = Arc::new(Faulty::new(copy.clone(), Fault::CutAfter(cuts)));
-        let repository = Repository::open(broken, &Password::new(PASSWORD.into()), ambient()).expect("reading still works");
-        let repository = repository.with_patience(std::time::Duration::ZERO);
-        let plan = repository.plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent);
-        ended = plan.and_then(|plan| repository.prune(&plan, &Protected::default(), &Silent)).is_ok();
-        drop(repository);
-        for lock in copy.list("locks").expect("list") {
-            // Of this very process: another one would see that it is gone.
-            copy.delete(&lock.name).expect("delete");
-        }
-        let repository = open(copy.clone());
-        for ((_, tree), wanted) in [second, third].iter().zip(&wanted) {
-            assert_eq!(&content(&repository, *tree), wanted, "cut {cuts}");
-        }
-        let report = repository.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
-        assert!(report.damage.is_empty(), "cut {cuts}: {:?}", report.damage);
-        prune(&repository);
-        assert_sound(&open(copy.clone()), &format!("cut {cuts}, pruned again"));
-        assert!(open(copy).plan_prune(NOTHING_UNUSED, &Protected::default(), &Silent).expect("plan").is_empty(), "cut {cuts}");
-        cuts += 1;
-    }
-    assert!(cuts >= 12, "{cuts} cuts");
 }
 
 /// A backup that runs between the halves and needs what was to go: it stays.

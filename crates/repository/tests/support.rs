@@ -1,6 +1,7 @@
 //! What several tests need: a repository, the stock tool, a comparison of folders.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -8,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_repository::{Ambient, KdfCost, Password, Repository, Snapshot, SystemAmbient};
+use keepsake_repository::{
+    Ambient, CheckOptions, Content, Edit, FileMeta, Id, KdfCost, Password, Repository, Share, Silent, Snapshot, SystemAmbient,
+};
 use keepsake_storage::{LocalStore, Store};
 
 pub const PASSWORD: &str = "correct horse";
@@ -36,6 +39,31 @@ pub fn snapshot(seq: u64) -> Snapshot {
         tags: vec![format!("seq={seq}")],
         ..Snapshot::new(format!("2024-03-17T00:00:{:02}Z", seq % 60), "/keepsake", "keepsake test")
     }
+}
+
+/// A file of a few hundred bytes.
+pub fn file(path: &str, text: &str) -> Edit {
+    Edit::file(path, &FileMeta { time: "2024-01-01T00:00:00Z".into() }, Content::Spans(vec![text.repeat(40).into_bytes()]))
+}
+
+/// Everything that a tree holds, by path.
+pub fn content(repository: &Repository, tree: Id) -> BTreeMap<String, Vec<u8>> {
+    let (mut found, mut waiting) = (BTreeMap::new(), vec![(String::new(), tree)]);
+    while let Some((path, id)) = waiting.pop() {
+        for node in &repository.tree(&id).expect("a tree").nodes {
+            let path = format!("{path}/{}", node.display_name());
+            match node.subtree {
+                Some(subtree) => waiting.push((path, subtree)),
+                None => drop(found.insert(path, repository.file_bytes(node).expect("content"))),
+            }
+        }
+    }
+    found
+}
+
+pub fn assert_sound(repository: &Repository, told: &str) {
+    let report = repository.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
+    assert!(report.damage.is_empty() && report.orphans.is_empty(), "{told}: {:?} {:?}", report.damage, report.orphans);
 }
 
 /// The stock tools to ask: `KEEPSAKE_RESTIC` names them, separated by `:`; without it, the one on the path.
@@ -70,7 +98,7 @@ pub fn fingerprint(root: &Path) -> Vec<String> {
         } else if meta.is_symlink() {
             format!("link {:?}", fs::read_link(&path).expect("link"))
         } else if meta.is_file() {
-            format!("file {} {}", meta.len(), keepsake_repository::Id::of(&fs::read(&path).expect("readable")))
+            format!("file {} {}", meta.len(), Id::of(&fs::read(&path).expect("readable")))
         } else {
             "special".to_owned()
         };

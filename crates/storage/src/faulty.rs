@@ -47,6 +47,16 @@ impl Faulty {
         Self { inner, fault, spent: AtomicU64::new(0), listed }
     }
 
+    /// Whether a write or deletion met the fault so far.
+    pub fn has_struck(&self) -> bool {
+        let spent = self.spent.load(Ordering::SeqCst);
+        match self.fault {
+            Fault::CutAfter(number) | Fault::TornAfter(number) | Fault::FailOnce(number) | Fault::LostReply(number) => spent > number,
+            Fault::FullAfterBytes(limit) => spent > limit,
+            Fault::StaleLists | Fault::Unreadable => false,
+        }
+    }
+
     fn refuse<T>(&self, action: &'static str, name: &ObjectName) -> StoreResult<T> {
         Err(StoreError::Unavailable { place: self.describe(), action, name: name.to_string(), source: "the store was cut off".into() })
     }

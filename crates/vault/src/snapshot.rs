@@ -1,6 +1,12 @@
 //! One state of an owner's data, read piece by piece while writers go on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use keepsake_record::{
     Change, Entity, Owner, OwnerId, Sha256Digest,
@@ -9,7 +15,7 @@ use keepsake_record::{
 
 use crate::{
     Head, Vault, VaultError, VaultResult,
-    db::{Arg, Tx},
+    db::{Arg, Row, Tx},
     memories::{CHANGE, change},
     owners::{HEAD, counts, head, read_owner},
     write::{shard_column, shard_key},
@@ -17,10 +23,28 @@ use crate::{
 
 /// A reading transaction: all it answers belongs to one state.
 pub struct Snapshot {
-    tx: Tx,
+    tx: Counted,
     owner: String,
     /// Where the history stands in this state.
     pub head: Head,
+}
+
+/// A transaction whose rows are counted.
+struct Counted {
+    inner: Tx,
+    rows: Arc<AtomicU64>,
+}
+
+impl Counted {
+    async fn fetch(&mut self, sql: &'static str, args: &[Arg<'_>]) -> VaultResult<Vec<Row>> {
+        let rows = self.inner.fetch(sql, args).await?;
+        self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        Ok(rows)
+    }
+
+    async fn fetch_one(&mut self, sql: &'static str, args: &[Arg<'_>]) -> VaultResult<Option<Row>> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
 }
 
 /// A memory as it stands in a day file.
@@ -56,11 +80,18 @@ impl Vault {
         let mut tx = self.db.read().await?;
         let owner = owner.to_string();
         let Some(row) = tx.fetch_one(HEAD, &[Arg::Text(&owner)]).await? else { return Err(VaultError::not_found("owner", owner)) };
-        Ok(Snapshot { head: head(row)?, tx, owner })
+        Ok(Snapshot { head: head(row)?, tx: Counted { inner: tx, rows: Arc::default() }, owner })
     }
 }
 
 impl Snapshot {
+    /// Adds the rows that it reads from now on to a count.
+    #[must_use]
+    pub fn counting_in(mut self, rows: Arc<AtomicU64>) -> Self {
+        self.tx.rows = rows;
+        self
+    }
+
     /// The owner.
     ///
     /// # Errors
@@ -75,7 +106,7 @@ impl Snapshot {
     /// # Errors
     /// The database fails.
     pub async fn counts(&mut self) -> VaultResult<BTreeMap<String, u64>> {
-        counts(&mut self.tx, &self.owner, self.head.memories).await
+        counts(&mut self.tx.inner, &self.owner, self.head.memories).await
     }
 
     /// The mark of a change, if the journal still has it.
@@ -165,7 +196,7 @@ impl Snapshot {
         let args = [Arg::Text(&self.owner), Arg::Text(&name), Arg::Int(shard_column(low)), Arg::Int(shard_column(high))];
         let sql =
             "SELECT shard, id, record FROM memories WHERE owner = $1 AND day = $2 AND shard >= $3 AND shard <= $4 AND trashed_at IS NULL";
-        let read = |mut row: crate::db::Row| Ok(DayFileRow { shard: shard_key(row.int(0)?), id: row.text(1)?, record: row.text(2)? });
+        let read = |mut row: Row| Ok(DayFileRow { shard: shard_key(row.int(0)?), id: row.text(1)?, record: row.text(2)? });
         let mut rows: Vec<DayFileRow> = self.tx.fetch(sql, &args).await?.into_iter().map(read).collect::<VaultResult<_>>()?;
         rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok(rows)

@@ -3,22 +3,10 @@
 use std::collections::BTreeMap;
 
 use keepsake_record::{Memory, MemoryId};
+use keepsake_testing::Dice;
 use keepsake_vault::ListFilter;
 
 use crate::engines::{Engine, entry, memory, on_each};
-
-/// SplitMix64; the seed is in every message.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 /// The live version of each memory, or its version in the trash.
 type Model = BTreeMap<MemoryId, (Memory, bool)>;
@@ -26,7 +14,7 @@ type Model = BTreeMap<MemoryId, (Memory, bool)>;
 async fn step(engine: &Engine, model: &mut Model, dice: &mut Dice) -> u64 {
     let number = dice.below(12) as u32;
     let days = ["2024-01-01", "2024-01-02", ""];
-    let m = memory(number, days[dice.below(3) as usize], &format!("version {}", dice.below(3)));
+    let m = memory(number, days[dice.below(3)], &format!("version {}", dice.below(3)));
     let known = model.get(&m.id).cloned();
     let mut write = engine.vault.write(engine.owner, "test").await.expect("write");
     let changed = match (dice.below(4), known) {

@@ -67,7 +67,10 @@ fn one(tools: &Tools, memories: u32) -> Result<(), String> {
         peers[ROUNDS - 1],
         ours / restic
     ));
-    say(&format!("          {} files of {} bytes read, {} bytes stored", last["files_read"], last["bytes_read"], last["bytes_stored"]));
+    say(&format!(
+        "          {} rows and {} files of {} bytes read, {} bytes stored",
+        last["rows_read"], last["files_read"], last["bytes_read"], last["bytes_stored"]
+    ));
     let mut told = Vec::new();
     for verb in [
         &["snapshot", "forget", "--keep-last", "2", "--yes"][..],

@@ -101,23 +101,19 @@ fn watch(child: &mut Child) -> Result<u64, String> {
     }
 }
 
-/// SplitMix64 (Steele et al. 2014), and texts that it decides.
+/// Numbers for a seed, and texts that they decide.
 pub struct Dice {
-    state: u64,
+    numbers: keepsake_testing::Dice,
     words: Vec<&'static str>,
 }
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, words: WORDS.split(' ').collect() }
+        Self { numbers: keepsake_testing::Dice(seed), words: WORDS.split(' ').collect() }
     }
 
     pub fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.numbers.roll()
     }
 
     /// Sentences of at least so many bytes, with numbers among the words so that they compress as diaries do.

@@ -1,9 +1,14 @@
 //! A table with a header line, with a field map.
 
+use std::io::Read;
+
 use keepsake_record::Sha256Digest;
 use serde_json::{Map, Value};
 
 use super::{Input, Problem, ReadError, ReadOptions, Sink, ndjson};
+
+/// A row that is put behind the last one. Where a quote never ends, it is swallowed with all that follows the quote.
+const END: &str = "\u{1}the end of the table\u{1}";
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
     for file in input.files()? {
@@ -16,9 +21,22 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
                 continue;
             }
         };
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(false).from_reader(input.open_file(&file.path)?);
+        let end = format!("\n{END}");
+        let table = input.open_file(&file.path)?.chain(end.as_bytes());
+        // Rows of another length are told apart here, so that the last one is seen.
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(table);
         let headers =
             reader.headers().map_err(|e| ReadError::malformed(&file.path, format!("the header line cannot be read: {e}")))?.clone();
+        match headers.iter().next_back() {
+            Some(END) if headers.len() == 1 => continue,
+            Some(cell) if cell.ends_with(END) => {
+                return Err(ReadError::malformed(
+                    &file.path,
+                    "a quote begins in the header line and never ends: close it and import again",
+                ));
+            }
+            _ => {}
+        }
         let names: Vec<String> = headers.iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
         let missing = ["id", "date", "text", "title", "tags", "collection"]
             .iter()
@@ -40,6 +58,21 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
                 }
             };
             let origin = format!("{}:{}", file.path, row.position().map_or(0, csv::Position::line));
+            if row.len() == 1 && &row[0] == END {
+                continue;
+            }
+            let swallowed = row.iter().next_back().is_some_and(|cell| cell.ends_with(END));
+            if swallowed || row.len() != names.len() {
+                let problem = match swallowed {
+                    true => {
+                        "a quote begins in this row and never ends: it and what follows were left out; close the quote and import again"
+                            .into()
+                    }
+                    false => format!("the row has {} cells and the header {}: it was left out", row.len(), names.len()),
+                };
+                sink.problem(Problem::new(origin, problem));
+                continue;
+            }
             let mut text = Vec::new();
             let mut fields = Map::new();
             for (name, cell) in names.iter().zip(&row) {

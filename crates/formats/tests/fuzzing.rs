@@ -1,0 +1,169 @@
+//! The corpus of every reader, replayed whole and in thousands of damaged forms: each ends with drafts or with problems that are
+//! named, never with a panic.
+
+use std::{fs, io::Write, path::Path};
+
+use keepsake_formats::import::Format;
+
+use crate::taken::take;
+
+/// Readers by name: what the file is called that holds the bytes, and its format; `None`: found out.
+const READERS: [(&str, &str, Option<Format>); 9] = [
+    ("csv", "a.csv", Some(Format::Csv)),
+    ("dayone", "Journal.json", Some(Format::DayOne)),
+    ("exif", "a.jpg", Some(Format::Media)),
+    ("markdown", "a.md", Some(Format::Markdown)),
+    ("ndjson", "a.ndjson", Some(Format::Ndjson)),
+    ("quicktime", "a.mp4", Some(Format::Media)),
+    ("tar", "a.tar.gz", None),
+    ("xmp", "a.jpg.xmp", Some(Format::Media)),
+    ("zip", "a.zip", None),
+];
+
+/// Whether a reader takes bytes without finding anything wrong.
+fn reads(reader: &str, bytes: &[u8], space: &Path) -> bool {
+    let (_, name, format) = READERS.iter().find(|(known, ..)| *known == reader).expect("a reader");
+    fs::write(space.join(name), bytes).expect("written");
+    // A sidecar is read with the photo that it lies beside.
+    let path = if reader == "xmp" { space.to_owned() } else { space.join(name) };
+    take(&path, *format).is_ok_and(|taken| !taken.drafts.is_empty() && taken.problems.is_empty() && taken.passed_over.is_empty())
+}
+
+fn space(reader: &str) -> tempfile::TempDir {
+    let space = tempfile::tempdir().expect("space");
+    if reader == "xmp" {
+        fs::write(space.path().join("a.jpg"), jpeg(&tiff(&[]))).expect("written");
+    }
+    space
+}
+
+#[test]
+fn no_bytes_make_a_reader_panic() {
+    for (reader, ..) in READERS {
+        let space = space(reader);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/corpus").join(reader);
+        keepsake_testing::replay(&folder, 1500, |bytes| reads(reader, bytes, space.path()));
+    }
+}
+
+/// TIFF 6.0, little-endian: one directory of ASCII (type 2) and SHORT (type 3) fields.
+fn tiff(fields: &[(u16, &str)]) -> Vec<u8> {
+    let mut head = b"II*\0\x08\0\0\0".to_vec();
+    head.extend((fields.len() as u16).to_le_bytes());
+    let mut values = Vec::new();
+    let values_at = 8 + 2 + 12 * fields.len() + 4;
+    for (tag, text) in fields {
+        head.extend(tag.to_le_bytes());
+        if let Ok(number) = text.parse::<u16>() {
+            head.extend([3, 0, 1, 0, 0, 0]);
+            head.extend(u32::from(number).to_le_bytes());
+        } else {
+            let text = [text.as_bytes(), b"\0\0\0\0"].concat();
+            head.extend([2, 0]);
+            head.extend((text.len() as u32).to_le_bytes());
+            head.extend(((values_at + values.len()) as u32).to_le_bytes());
+            values.extend(text);
+        }
+    }
+    [head, vec![0; 4], values].concat()
+}
+
+/// A JPEG of nothing but its EXIF segment (EXIF 2.32, 4.5).
+fn jpeg(tiff: &[u8]) -> Vec<u8> {
+    let length = (tiff.len() as u16 + 8).to_be_bytes();
+    [&b"\xff\xd8\xff\xe1"[..], &length, b"Exif\0\0", tiff, b"\xff\xd9"].concat()
+}
+
+/// A box of ISO 14496-12.
+fn iso_box(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
+}
+
+fn film() -> Vec<u8> {
+    let header = iso_box(b"mvhd", &[&[0; 4][..], &3_800_000_000_u32.to_be_bytes(), &[0; 92]].concat());
+    let place = iso_box(b"udta", &iso_box(b"\xa9xyz", b"\0\x1a\x15\xc7+37.7850-122.4060+010.000/"));
+    [iso_box(b"ftyp", b"mp42\0\0\0\0mp42"), iso_box(b"moov", &[header, place].concat()), iso_box(b"mdat", &[])].concat()
+}
+
+fn zip_of(name: &str, text: &str) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("entry");
+    zip.write_all(text.as_bytes()).expect("written");
+    zip.finish().expect("finished").into_inner()
+}
+
+fn tar_of(name: &str, text: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, name, text.as_bytes()).expect("entry");
+    tar.into_inner().expect("finished").finish().expect("finished")
+}
+
+/// Writes the corpus, where `KEEPSAKE_WRITE_CORPUS` names its folder: what each reader takes, and what it says is wrong.
+#[test]
+fn the_corpus_can_be_written() {
+    let default = tempfile::tempdir().expect("space");
+    let root = std::env::var_os("KEEPSAKE_WRITE_CORPUS").map_or_else(|| default.path().to_owned(), Into::into);
+    let photo = tiff(&[(0x010E, "on the pier"), (0x010F, "Canon"), (0x0110, "EOS 5D"), (0x0112, "6"), (0x0100, "640"), (0x0101, "480")]);
+    let note = "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\n---\nbody ![](p.jpg)\n";
+    let texts: [(&str, &str, &str); 21] = [
+        ("csv", "good", "id,date,title,text,tags\n1,2024-03-17,\"a \"\"quoted\"\" title\",\"two\nlines\",x y\n2,2024-03-18,b,c,\n"),
+        ("csv", "bad-quote", "id,date,text\n1,2024-03-17,\"no end\n2,2024-03-18\n"),
+        ("csv", "bad-header", "id,\"date,text\n1,2024-03-17,x\n"),
+        ("csv", "bad-empty", ""),
+        ("csv", "bad-length", "id,date,text\n1,2024-03-17\n"),
+        ("csv", "bad-date", "id,date,text\n1,2024-13-77,x\n"),
+        (
+            "dayone",
+            "good",
+            r##"{"metadata":{"version":"1.0"},"entries":[{"uuid":"0A1B2C3D4E5F60718293A4B5C6D7E8F9","creationDate":"2024-03-17T10:00:00Z","timeZone":"Europe\/Zurich","text":"# Title\nbody\\.","tags":["a"],"starred":true,"location":{"latitude":47.37,"longitude":8.54,"placeName":"Home"},"weather":{"conditionsDescription":"Clear","temperatureCelsius":9}}]}"##,
+        ),
+        ("dayone", "bad-date", r#"{"metadata":{"version":"1.0"},"entries":[{"uuid":"a","creationDate":"yesterday","text":"x"}]}"#),
+        (
+            "dayone",
+            "bad-photo",
+            r#"{"entries":[{"uuid":"b","creationDate":"2024-03-17T10:00:00Z","text":"![](dayone-moment:\/\/FF)","photos":[{"identifier":"FF","md5":"00","type":"jpeg"}]}]}"#,
+        ),
+        ("dayone", "bad-deep", &"[".repeat(5000)),
+        ("markdown", "good-yaml", "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\nrating: 5\n---\nbody\n"),
+        ("markdown", "good-toml", "+++\ntitle = \"T\"\ndate = 2024-03-17T10:00:00+01:00\n+++\nbody\n"),
+        ("markdown", "good-json", "{\n\"title\": \"J\", \"tags\": \"x y\"\n}\nbody\n"),
+        ("markdown", "bad-yaml", "---\ntitle: {{x}}: [\n---\nbody\n"),
+        ("markdown", "bad-bomb", "---\na: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c,*c\n---\n"),
+        (
+            "ndjson",
+            "good",
+            "{\"id\":\"1\",\"date\":\"2024-03-17\",\"text\":\"one\",\"tags\":[\"a\"]}\n{\"id\":\"2\",\"date\":\"2024-03-18T09:00:00+01:00\",\"text\":\"two\"}\n",
+        ),
+        ("ndjson", "bad-line", "{\"id\":\"1\",\"date\":\"2024-03-17\",\"text\":\"one\"}\n{\"id\":\n"),
+        ("ndjson", "bad-number", "{\"id\":1e999,\"date\":-5,\"text\":{\"a\":[]}}\n"),
+        (
+            "xmp",
+            "good",
+            "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"><rdf:Description rdf:about=\"\" xmlns:xmp=\"http://ns.adobe.com/xap/1.0/\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\" xmp:Rating=\"4\"><dc:subject><rdf:Bag><rdf:li>sea &amp; sky</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>",
+        ),
+        ("xmp", "bad-tag", "<x:xmpmeta><rdf:RDF></x:xmpmeta>"),
+        ("xmp", "bad-entity", "<x:xmpmeta>&#xFFFFFFFF;&unknown;</x:xmpmeta><"),
+    ];
+    let binaries: [(&str, &str, Vec<u8>); 10] = [
+        ("exif", "good", jpeg(&photo)),
+        ("exif", "good-none", jpeg(&tiff(&[]))),
+        ("exif", "bad-cut", jpeg(&photo)[..60].to_vec()),
+        ("exif", "bad-offsets", jpeg(&[&photo[..10], &[0xff; 40]].concat())),
+        ("quicktime", "good", film()),
+        ("quicktime", "bad-size", iso_box(b"moov", &[0xff; 12])),
+        ("tar", "good", tar_of("note.md", note.split(" ![").next().expect("text"))),
+        ("tar", "bad-cut", tar_of("note.md", note)[..30].to_vec()),
+        ("zip", "good", zip_of("note.md", note.split(" ![").next().expect("text"))),
+        ("zip", "bad-name", zip_of("../../note.md", note)),
+    ];
+    let all = texts.map(|(reader, name, text)| (reader, name, text.as_bytes().to_vec())).into_iter().chain(binaries);
+    for (reader, name, bytes) in all {
+        let folder = root.join(reader);
+        fs::create_dir_all(&folder).expect("folder");
+        assert_eq!(reads(reader, &bytes, space(reader).path()), name.starts_with("good"), "{reader}/{name}");
+        fs::write(folder.join(name), bytes).expect("written");
+    }
+}

@@ -1,6 +1,7 @@
-//! House rules, benchmarks: `cargo xtask tidy`, `cargo xtask bench`.
+//! House rules, benchmarks, long tests: `cargo xtask tidy`, `bench`, `soak`, `fuzz`.
 
 mod bench;
+mod fuzz;
 mod soak;
 mod tidy;
 
@@ -11,9 +12,10 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&args[1..]),
+        Some("fuzz") => fuzz::run(&args[1..]),
         Some("soak") => soak::run(&args[1..]),
         _ => Err(
-            "usage: cargo xtask tidy | soak [KILLS] | bench [MEMORIES] | bench engine [MIB] [FILES] | bench rewrite [MEMORIES] [SNAPSHOTS] | bench changes [MEMORIES …]"
+            "usage: cargo xtask tidy | soak [KILLS] | fuzz [SECONDS] | bench [MEMORIES] | bench engine [MIB] [FILES] [FOLDER …] | bench rewrite [MEMORIES] [SNAPSHOTS] | bench changes [MEMORIES …]"
                 .into(),
         ),
     };

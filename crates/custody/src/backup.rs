@@ -59,7 +59,7 @@ pub struct BackupReport {
     pub memories: u64,
     /// Paths that could not be read, each with the reason and whether the last copy was kept.
     pub skipped: Vec<Skipped>,
-    /// Rows that the vault's database gave for it.
+    /// Rows that the vault's database gave for what is in it.
     pub rows_read: u64,
     /// Files whose bytes were read.
     pub files_read: u64,

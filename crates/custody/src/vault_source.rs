@@ -44,7 +44,8 @@ pub(crate) struct Request {
     pub time: String,
 }
 
-/// Where the history stands in the snapshot, what the engine did and how many rows were read, or why it failed and which packs it could not read.
+/// The repository, where the history stands in the snapshot, what the engine did and how many rows the vault gave; or why it failed, and
+/// which packs it could not read.
 pub(crate) type EngineResult = Result<(Trusted, Head, BackupOutcome, u64), (CustodyError, Vec<Id>)>;
 
 /// An owner's vault.

@@ -144,28 +144,54 @@ async fn rewrite() {
     base.cut_off(12, 3, false, async |custody| custody.rewrite_snapshots(base.owner, &without, Arc::new(Silent)).await.map(drop)).await;
 }
 
+/// Cuts a re-encryption off in a phase, removes the generation that it was making, and sees the old one go on.
+async fn lost_while(phase: &str) -> (Base, std::path::PathBuf, Custody) {
+    let base = Base::new().await;
+    for cuts in 1.. {
+        let home = base.folder.path().join(format!("lost-{cuts}"));
+        copy_folder(&base.folder.path().join("home"), &home);
+        let broken: Arc<dyn Store> =
+            Arc::new(Faulty::new(Arc::new(LocalStore::open(home.join("backups")).expect("a folder")), Fault::CutAfter(cuts)));
+        let custody = base.open(&home).await.with_faults_for_tests(Arc::new(move |_| broken.clone()));
+        custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect_err("a cut meets every phase before the work ends");
+        custody.close().await;
+        for lock in files(&home).into_iter().filter(|file| file.parent().is_some_and(|folder| folder.ends_with("locks"))) {
+            std::fs::remove_file(lock).expect("remove");
+        }
+        let custody = base.open(&home).await;
+        let fact = custody.vault().fact(&format!("re-encrypting {}", base.owner)).await.expect("read").unwrap_or_default();
+        if !fact.contains(&format!("\"phase\":\"{phase}\"")) {
+            custody.close().await;
+            continue;
+        }
+        std::fs::remove_dir_all(home.join(format!("backups/owners/{}/g2", base.owner))).expect("it was begun");
+        let refused = custody.rewrap(Some(base.owner)).await.expect_err("a re-encryption is under way");
+        assert!(refused.to_string().contains("key re-encrypt"), "{refused}");
+        custody.backup(base.owner, BackupKind::Full, Arc::new(Silent)).await.expect("backups go on");
+        assert_eq!(base.by_home(&custody).await, base.by_kit(&home));
+        return (base, home, custody);
+    }
+    unreachable!("the numbers do not end");
+}
+
 /// A new generation that is lost before it is used is given up, the old one goes on, and the next attempt begins anew.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_generation_is_given_up() {
-    let base = Base::new().await;
-    let home = base.folder.path().join("home");
-    let broken: Arc<dyn Store> =
-        Arc::new(Faulty::new(Arc::new(LocalStore::open(home.join("backups")).expect("a folder")), Fault::CutAfter(6)));
-    let custody = base.open(&home).await.with_faults_for_tests(Arc::new(move |_| broken.clone()));
-    custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect_err("cut off");
-    custody.close().await;
-    for lock in files(&home).into_iter().filter(|file| file.parent().is_some_and(|folder| folder.ends_with("locks"))) {
-        std::fs::remove_file(lock).expect("remove");
-    }
-    std::fs::remove_dir_all(home.join(format!("backups/owners/{}/g2", base.owner))).expect("it was begun");
-    let custody = base.open(&home).await;
+async fn a_generation_lost_while_it_grows_is_given_up() {
+    let (base, home, custody) = lost_while("copying").await;
     let before = base.by_home(&custody).await;
-    let refused = custody.rewrap(Some(base.owner)).await.expect_err("a re-encryption is under way");
-    assert!(refused.to_string().contains("key re-encrypt"), "{refused}");
-    custody.backup(base.owner, BackupKind::Full, Arc::new(Silent)).await.expect("backups go on");
     let error = custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect_err("it is lost");
     assert!(error.to_string().contains("given up"), "{error}");
     let report = custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect("anew");
     assert_eq!((report.generation, report.snapshots), (2, 3));
-    assert!(before.is_subset(&base.by_kit(&home)));
+    assert_eq!(before, base.by_kit(&home));
+}
+
+/// As before, when it was whole already: the backup that comes first gives it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_lost_before_the_switch_is_given_up() {
+    let (base, home, custody) = lost_while("switching").await;
+    let before = base.by_home(&custody).await;
+    let report = custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect("anew");
+    assert_eq!((report.generation, report.snapshots), (2, 3));
+    assert_eq!(before, base.by_kit(&home));
 }

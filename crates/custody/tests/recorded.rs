@@ -2,9 +2,9 @@
 
 use std::{fs, sync::Arc};
 
-use keepsake_custody::{BackupKind, CheckOptions, MemoryDraft, Silent, Source, VerifyReport};
+use keepsake_custody::{BackupKind, CheckOptions, ListFilter, MemoryDraft, Silent, Source, VerifyReport, Without};
 
-use crate::support::{Home, copy_folder, home};
+use crate::support::{Home, copy_folder, files, home};
 
 async fn add(home: &Home, text: &str) -> String {
     let draft = MemoryDraft { text: text.into(), ..MemoryDraft::default() };
@@ -122,4 +122,80 @@ async fn lost_snapshots_are_written_anew() {
     let pinned = home.custody.pins(home.owner).await.expect("pins").into_keys().next().expect("one");
     assert!(after.iter().any(|row| row.id == pinned), "the pin went with it");
     assert_eq!(home.backup(BackupKind::Incremental).await.snapshot, None, "the newest is still the parent");
+}
+
+/// A folder's snapshot and the system's are written anew, too. The catalogue has no path of a folder: the new snapshot says that it was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_they_were_of_lost_snapshots_are_written_anew() {
+    let home = home().await;
+    add(&home, "one").await;
+    let folder = home.folder.path().join("folder");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("file"), "text of the file").expect("a file");
+    let silent = Arc::new(Silent);
+    let lost = home.custody.backup_folder(home.owner, &folder, silent.clone()).await.expect("backup").snapshot;
+    let root = home.path().join("backups");
+    fs::remove_file(root.join(format!("owners/{}/g1/snapshots/{lost}", home.owner))).expect("lost");
+    for file in files(&root.join("system")).iter().filter(|file| file.parent().is_some_and(|folder| folder.ends_with("snapshots"))) {
+        fs::remove_file(file).expect("lost");
+    }
+    for owner in [Some(home.owner), None] {
+        let plan = home.custody.plan_repair(owner, silent.clone()).await.expect("plan");
+        assert!(!plan.snapshots.is_empty(), "{owner:?}");
+        let (_, repaired) = home.custody.repair(owner, &plan, silent.clone()).await.expect("repair");
+        assert_eq!((repaired.remade.len(), repaired.lost.len()), (plan.snapshots.len(), 0), "{owner:?}: {repaired:?}");
+        assert!(home.custody.plan_repair(owner, silent.clone()).await.expect("plan").snapshots.is_empty(), "{owner:?}");
+    }
+    let listed = home.custody.snapshots(home.owner, &Source::Home).await.expect("list").0;
+    let again = listed.iter().find(|row| row.kind == "folder").expect("the folder's");
+    let path = &home.custody.snapshot(home.owner, &Source::Home, &again.id).await.expect("there").paths;
+    assert_eq!(path, &["/a folder whose path was lost"]);
+    let back = home.folder.path().join("back");
+    home.custody.restore_to(home.owner, &Source::Home, &again.id, &back, Default::default(), silent).await.expect("restore");
+    let texts: Vec<Vec<u8>> = files(&back).iter().map(|file| fs::read(file).expect("readable")).collect();
+    assert_eq!(texts, [b"text of the file"]);
+}
+
+/// What is taken out of a repository is taken out of all its snapshots: one that is missing has to be repaired first.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_rewritten_while_a_snapshot_is_missing() {
+    let home = home().await;
+    let first = add(&home, "one").await;
+    let row = home.custody.list_memories(home.owner, &ListFilter::default(), None, 1).await.expect("list").remove(0);
+    home.custody.delete_memory(home.owner, &row.memory.id.to_string()).await.expect("delete");
+    add(&home, "two").await;
+    fs::remove_file(home.path().join(format!("backups/owners/{}/g1/snapshots/{first}", home.owner))).expect("lost");
+    let (without, silent) = (Without::Memories([row.memory.id].into()), Arc::new(Silent));
+    let refused = home.custody.rewrite_snapshots(home.owner, &without, silent.clone()).await.expect_err("one is missing");
+    assert!(refused.to_string().contains(&first[..8]) && refused.to_string().contains("keepsake repair"), "{refused}");
+    let plan = home.custody.plan_repair(Some(home.owner), silent.clone()).await.expect("plan");
+    home.custody.repair(Some(home.owner), &plan, silent.clone()).await.expect("repair");
+    let report = home.custody.rewrite_snapshots(home.owner, &without, silent).await.expect("rewrite");
+    assert_eq!(report.snapshots.len(), 2);
+    assert!(verify(&home).await.is_sound());
+}
+
+/// A pack that could not be read and is whole again is trusted again, once it was read from end to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_whole_is_trusted_again() {
+    let home = home().await;
+    add(&home, "one").await;
+    let packs: Vec<_> = files(&home.path().join(format!("backups/owners/{}/g1/data", home.owner)));
+    let whole: Vec<Vec<u8>> = packs.iter().map(|pack| fs::read(pack).expect("readable")).collect();
+    for (pack, bytes) in packs.iter().zip(&whole) {
+        fs::write(pack, vec![0; bytes.len()]).expect("damaged");
+    }
+    let draft = MemoryDraft { text: "two".into(), ..MemoryDraft::default() };
+    home.custody.add_memory(home.owner, &draft).await.expect("add");
+    assert_eq!(home.backup(BackupKind::Incremental).await.kind, BackupKind::Full, "it needs nothing that is damaged");
+    let known = || {
+        let lists = files(&home.path().join("cache")).into_iter().filter(|file| file.extension().is_some_and(|e| e == "distrusted"));
+        lists.map(|file| fs::read_to_string(file).expect("text").lines().count()).sum::<usize>()
+    };
+    assert!(known() > 0, "packs are distrusted");
+    for (pack, bytes) in packs.iter().zip(&whole) {
+        fs::write(pack, bytes).expect("put back");
+    }
+    home.custody.plan_repair(Some(home.owner), Arc::new(Silent)).await.expect("plan");
+    assert_eq!(known(), 0);
 }

@@ -68,6 +68,28 @@ fn front_matter_of_every_sort() {
     assert_eq!(taken.problems.len(), 2, "{:?}", taken.problems);
 }
 
+#[test]
+fn a_quote_that_is_open_at_the_end_is_named_with_its_row() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("a.csv");
+    let table = |text: &str| {
+        fs::write(&path, text).expect("write");
+        take(&path, Some(Format::Csv))
+    };
+    let taken = table("id,date,text\n1,2024-03-17,one\n2,2024-03-18,\"no end\n3,2024-03-19,three\n").expect("readable");
+    assert_eq!(taken.drafts.iter().map(|draft| draft.memory.text.as_str()).collect::<Vec<_>>(), ["one"]);
+    assert!(
+        taken.problems.len() == 1 && taken.problems[0].contains("a.csv:3") && taken.problems[0].contains("quote"),
+        "{:?}",
+        taken.problems
+    );
+    let error = table("id,\"date,text\n1,2024-03-17,one\n").err().expect("no table").to_string();
+    assert!(error.contains("header line") && error.contains("quote"), "{error}");
+    assert_eq!(table("").expect("readable").passed_over, ["a.csv (an empty table)"]);
+    let taken = table("id,date,text\n1,2024-03-17\n2,2024-03-18,two\n").expect("readable");
+    assert!(taken.drafts.len() == 1 && taken.problems[0].contains("2 cells"), "{:?}", taken.problems);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use keepsake_storage::StoreError;
+use keepsake_storage::{Caches, StoreError};
 
 use crate::{
     Id, LockKind, Monitor, NodeKind, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
@@ -211,7 +211,8 @@ impl Check<'_> {
             }
             Ok(read)
         };
-        let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
+        // Some of them wait for the store while the others compute.
+        let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8) + 2;
         let readings = std::thread::scope(|scope| -> RepositoryResult<Vec<PackReading>> {
             let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             let mut readings = Vec::with_capacity(packs.len());
@@ -360,7 +361,7 @@ fn read_pack(
     scratch: &mut Scratch,
 ) -> RepositoryResult<PackReading> {
     let mut reading = PackReading { pack: id, bytes: None, damage: Vec::new(), bad_blobs: Vec::new() };
-    match repository.store.read_into(&object("data", &id), None, bytes) {
+    match repository.store.read_into(&object("data", &id), None, Caches::Pass, bytes) {
         Ok(()) => {}
         // That it is missing was said when the packs were listed.
         Err(error) if error.is_not_found() => return Ok(reading),

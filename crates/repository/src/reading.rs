@@ -3,6 +3,7 @@
 use std::{cell::RefCell, sync::Arc};
 
 use bytes::Bytes;
+use keepsake_storage::Caches;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -48,7 +49,7 @@ impl Repository {
             let start = u64::from(location.offset);
             let range = start..start + u64::from(location.length);
             let mut sealed = std::mem::take(&mut scratch.sealed);
-            let read = self.store.read_into(&object("data", &location.pack), Some(range), &mut sealed);
+            let read = self.store.read_into(&object("data", &location.pack), Some(range), Caches::Use, &mut sealed);
             let opened = read.map_err(RepositoryError::from).and_then(|()| self.open_blob(id, location, &sealed, scratch));
             scratch.sealed = sealed;
             opened

@@ -54,7 +54,7 @@ struct Job {
 
 /// Files that lie next to each other go to one thread together, so that threads do not wait for each other at every small file.
 const BATCH_FILES: usize = 64;
-/// Long files go alone.
+/// A batch ends with the file that reaches this.
 const BATCH_BYTES: u64 = 1 << 20;
 
 /// Gathers files for the threads that write them.
@@ -66,7 +66,7 @@ struct Batches {
 
 impl Batches {
     fn add(&mut self, job: Job) {
-        self.bytes += job.node.size;
+        self.bytes = self.bytes.saturating_add(job.node.size);
         self.open.push(job);
         if self.open.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES {
             self.send();
@@ -129,7 +129,8 @@ impl Repository {
             folders: Vec::new(),
         };
         std::thread::scope(|scope| {
-            for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
+            // Some of them wait for the store while the others compute.
+            for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) + 2 {
                 scope.spawn(|| write_files(self, &jobs, options, monitor, &outcome));
             }
             let mut batches = Batches { queue, open: Vec::new(), bytes: 0 };
@@ -286,6 +287,7 @@ fn write_file(repository: &Repository, job: &Job, overwrite: bool, scratch: &mut
     let done = written.and_then(|(file, bytes)| {
         // By the open file: looking its path up again for each would cost small files more than their bytes.
         let dressed = apply_meta_to_file(&file, node);
+        drop(file);
         fs::rename(&part, target)?;
         // A file whose permissions cannot be had is there all the same.
         dressed?;
@@ -306,12 +308,12 @@ fn write_part(
     monitor: &dyn Monitor,
 ) -> Result<(fs::File, u64), Failure> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
-    let (mut length, mut hole_at_end) = (0, false);
+    let (mut length, mut holes) = (0, false);
     for id in node.content.iter().flatten() {
         let bytes = repository.piece(id, scratch)?;
         // Long runs of zeros become holes.
-        hole_at_end = bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0);
-        if hole_at_end {
+        if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
+            holes = true;
             file.seek(io::SeekFrom::Current(bytes.len() as i64))?;
         } else {
             file.write_all(bytes)?;
@@ -319,7 +321,7 @@ fn write_part(
         length += bytes.len() as u64;
         monitor.advance(0, bytes.len() as u64);
     }
-    if hole_at_end {
+    if holes {
         file.set_len(length)?;
     }
     Ok((file, length))

@@ -20,7 +20,7 @@ use crate::{
     virtual_trees::run,
 };
 
-/// The same randomness for each run, so that runs that leave the same objects are known to.
+/// The same randomness for each run, so that two runs that do the same leave the same bytes, and are looked at once.
 struct Steady(Mutex<Dice>);
 
 impl Ambient for Steady {
@@ -48,8 +48,8 @@ type Held = BTreeMap<String, Vec<u8>>;
 struct World {
     store: Arc<MemoryStore>,
     first: Id,
-    /// The trees that stay, with what they hold.
-    kept: Vec<(Id, Held)>,
+    /// The snapshots that stay, with their trees and what they hold.
+    kept: Vec<(Id, Id, Held)>,
 }
 
 impl World {
@@ -61,8 +61,8 @@ impl World {
         let third = run(&repository, Some(first.tree), vec![file("data/c", "to be forgotten")]).expect("third");
         let second = run(&repository, Some(first.tree), vec![file("data/d", "four"), Edit::remove("data/b")]).expect("second");
         repository.forget(&[third.snapshot], &Silent).expect("forget");
-        let kept = [first.tree, second.tree].map(|tree| (tree, content(&repository, tree))).into();
-        Self { store, first: first.tree, kept }
+        let kept = [first, second].map(|done| (done.snapshot, done.tree, content(&repository, done.tree)));
+        Self { store, first: kept[0].1, kept: kept.into() }
     }
 }
 
@@ -74,9 +74,18 @@ struct Verb {
     ended: fn(&Repository, &World, &str),
     /// The fewest writes that it takes.
     writes: u64,
+    /// Whether the snapshots that were there stay as they are.
+    keeps: bool,
 }
 
-const NOTHING_MORE: fn(&Repository, &World, &str) = |_, _, _| ();
+/// The snapshots that stay are listed, and whole.
+fn all_there(repository: &Repository, world: &World, told: &str) {
+    let listed = repository.snapshot_ids().expect("list");
+    for (snapshot, tree, held) in &world.kept {
+        assert!(listed.contains(snapshot), "{told}: snapshot {snapshot} is gone");
+        assert_eq!(&content(repository, *tree), held, "{told}");
+    }
+}
 
 fn as_it_is(world: &World) -> Arc<MemoryStore> {
     Arc::new(world.store.copy())
@@ -93,14 +102,14 @@ fn suspects(repository: &Repository) -> RepositoryResult<BTreeSet<Id>> {
     Ok(report.damage.iter().filter_map(|damage| damage.pack).collect())
 }
 
-/// Opens whatever became of the store, and gives up waiting for others at once.
+/// Opens whatever became of a store, damaged index files and all, and waits for nobody.
 fn reopen(store: Arc<dyn Store>, ambient: Arc<dyn Ambient>) -> Repository {
     let repository = Repository::open(store, &Password::new(PASSWORD.into()), ambient).expect("it opens");
-    repository.load_index().expect("index files that are there are read, damaged ones answered");
+    repository.load_index().expect("damaged index files are named, the others read");
     repository.with_patience(Duration::ZERO)
 }
 
-/// A store without the locks of a run that has ended: they are of this very process, and another one would see that it is gone.
+/// Removes the locks of a run that has ended: they are of this very process, and would count as held.
 fn unlock(store: &MemoryStore) {
     for lock in store.list("locks").expect("list") {
         store.delete(&lock.name).expect("delete");
@@ -127,6 +136,7 @@ fn state(store: &MemoryStore) -> Vec<(String, Id)> {
 }
 
 impl Verb {
+    /// Each state is shown to one of the stock tools, in turn.
     fn every_fault(&self) {
         let world = World::new();
         let stock = restics();
@@ -149,9 +159,13 @@ impl Verb {
         let store = (self.begin)(world);
         let broken = Arc::new(Faulty::new(store.clone(), fault));
         let odd = reopen(broken.clone(), Arc::new(Steady(Mutex::new(Dice(7)))));
-        drop((self.run)(&odd, world));
+        let done = (self.run)(&odd, world).is_ok();
         drop(odd);
         unlock(&store);
+        if done && !matches!(fault, Fault::StaleLists) {
+            // Who says that it is done has done it, whatever went wrong on the way.
+            (self.ended)(&reopen(store.clone(), ambient()), world, &told);
+        }
         if seen.insert(state(&store)) {
             self.mend(world, &store, &stock[seen.len() % stock.len()], matches!(fault, Fault::TornAfter(_)), &told);
         }
@@ -160,22 +174,32 @@ impl Verb {
 
     fn mend(&self, world: &World, store: &Arc<MemoryStore>, stock: &Path, torn: bool, told: &str) {
         let after = reopen(store.clone(), ambient());
+        if torn && self.keeps && self.name != "repair" {
+            // What is half there hurts nothing that was whole, and backups go on before anybody mends it.
+            all_there(&after, world, told);
+            let report = after.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
+            assert!(report.affected.is_empty(), "{told}: {:?}", report.affected);
+            if self.name == "backup" {
+                (self.run)(&after, world).unwrap_or_else(|e| panic!("{told}, at once again: {e}"));
+            }
+        }
         if torn || self.name == "repair" {
             // No place that keeps the contract leaves half an object; where one does, repair is what people are told to run.
             let suspects = suspects(&after).expect("check");
             after.repair(&suspects, &Silent).unwrap_or_else(|e| panic!("{told}: repair: {e}"));
+        }
+        if torn {
             let lost = after.damaged_snapshots().expect("list");
+            assert!(!self.keeps || !world.kept.iter().any(|(id, ..)| lost.contains(id)), "{told}: it was whole before");
             after.forget(&lost, &Silent).expect("what was never whole goes");
-        } else {
+        } else if self.name != "repair" {
             let report = after.check(&CheckOptions { read_data: Some(Share::All) }, &Silent).expect("check");
             assert!(report.damage.is_empty() && report.affected.is_empty(), "{told}: {:?}", report.damage);
             ask_stock(stock, store);
         }
         let after = open(store.clone()).with_patience(Duration::ZERO);
-        if self.name != "copy" {
-            for (tree, held) in &world.kept {
-                assert_eq!(&content(&after, *tree), held, "{told}");
-            }
+        if self.keeps {
+            all_there(&after, world, told);
         }
         for (id, snapshot) in after.snapshots().expect("list").0 {
             assert!(!content(&after, snapshot.tree).is_empty(), "{told}: {id}");
@@ -185,6 +209,9 @@ impl Verb {
         prune(&after).unwrap_or_else(|e| panic!("{told}, pruned: {e}"));
         let after = open(store.clone());
         assert_sound(&after, told);
+        if self.keeps {
+            all_there(&after, world, told);
+        }
         assert!(
             after.plan_prune(PruneOptions { max_unused_percent: 0 }, &Protected::default(), &Silent).expect("plan").is_empty(),
             "{told}"
@@ -199,7 +226,14 @@ fn backup() {
     let run = |repository: &Repository, world: &World| {
         run(repository, Some(world.first), vec![file("data/new", "new"), file("data/b", "other"), Edit::remove("data/a")]).map(drop)
     };
-    Verb { name: "backup", begin: as_it_is, run, ended: NOTHING_MORE, writes: 5 }.every_fault();
+    let ended = |repository: &Repository, _: &World, told: &str| {
+        let (all, _) = repository.snapshots().expect("list");
+        let found: Vec<Held> = all.iter().map(|(_, snapshot)| content(repository, snapshot.tree)).collect();
+        let new = found.iter().filter(|held| held.contains_key("/data/new") && !held.contains_key("/data/a"));
+        assert!(new.clone().count() > 0, "{told}: the new snapshot is there");
+        assert!(new.into_iter().all(|held| held["/data/b"].starts_with(b"other")), "{told}");
+    };
+    Verb { name: "backup", begin: as_it_is, run, ended, writes: 5, keeps: true }.every_fault();
 }
 
 #[test]
@@ -212,12 +246,12 @@ fn forget() {
     let ended = |repository: &Repository, _: &World, told: &str| {
         assert_eq!(repository.snapshot_ids().expect("list").len(), 1, "{told}");
     };
-    Verb { name: "forget", begin: as_it_is, run, ended, writes: 3 }.every_fault();
+    Verb { name: "forget", begin: as_it_is, run, ended, writes: 3, keeps: false }.every_fault();
 }
 
 #[test]
 fn pruning() {
-    Verb { name: "prune", begin: as_it_is, run: |repository, _| prune(repository), ended: NOTHING_MORE, writes: 8 }.every_fault();
+    Verb { name: "prune", begin: as_it_is, run: |repository, _| prune(repository), ended: all_there, writes: 8, keeps: true }.every_fault();
 }
 
 #[test]
@@ -229,14 +263,14 @@ fn rewrite() {
     let ended = |repository: &Repository, world: &World, told: &str| {
         let (all, _) = repository.snapshots().expect("list");
         let found: Vec<Held> = all.iter().map(|(_, snapshot)| content(repository, snapshot.tree)).collect();
-        for (_, held) in &world.kept {
+        for (_, _, held) in &world.kept {
             let mut held = held.clone();
             held.remove("/data/secret");
             assert!(found.contains(&held), "{told}");
         }
         assert!(!found.iter().any(|held| held.contains_key("/data/secret")), "{told}");
     };
-    Verb { name: "rewrite", begin: as_it_is, run, ended, writes: 8 }.every_fault();
+    Verb { name: "rewrite", begin: as_it_is, run, ended, writes: 8, keeps: false }.every_fault();
 }
 
 #[test]
@@ -247,7 +281,7 @@ fn repair() {
         store
     };
     let run = |repository: &Repository, _: &World| repository.repair(&suspects(repository)?, &Silent).map(drop);
-    Verb { name: "repair", begin: without_an_index, run, ended: NOTHING_MORE, writes: 3 }.every_fault();
+    Verb { name: "repair", begin: without_an_index, run, ended: all_there, writes: 3, keeps: true }.every_fault();
 }
 
 #[test]
@@ -265,7 +299,7 @@ fn rewrap() {
         repository.opens_with(&Password::new("new".into())).unwrap_or_else(|e| panic!("{told}: {e}"));
         repository.opens_with(&Password::new(PASSWORD.into())).unwrap_or_else(|e| panic!("{told}: {e}"));
     };
-    Verb { name: "rewrap", begin: as_it_is, run, ended, writes: 3 }.every_fault();
+    Verb { name: "rewrap", begin: as_it_is, run, ended, writes: 3, keeps: true }.every_fault();
 }
 
 #[test]
@@ -282,11 +316,11 @@ fn copy() {
     };
     let ended = |target: &Repository, world: &World, told: &str| {
         assert_eq!(target.snapshot_ids().expect("list").len(), 2, "{told}: none is there twice");
-        for (tree, held) in &world.kept {
+        for (_, tree, held) in &world.kept {
             assert_eq!(&content(target, *tree), held, "{told}");
         }
     };
-    Verb { name: "copy", begin: empty, run, ended, writes: 6 }.every_fault();
+    Verb { name: "copy", begin: empty, run, ended, writes: 6, keeps: false }.every_fault();
 }
 
 #[test]

@@ -20,4 +20,4 @@ pub use memory::MemoryStore;
 pub use name::ObjectName;
 pub use prefixed::Prefixed;
 pub use recording::{Call, Recording};
-pub use store::{ObjectInfo, ObjectReader, PutMode, Store};
+pub use store::{Caches, ObjectInfo, ObjectReader, PutMode, Store};

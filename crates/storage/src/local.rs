@@ -1,18 +1,21 @@
-//! A folder as a store. Writing goes through `object_store`: temporary file, fsync of file and folder, then a name.
+//! A folder as a store: a file gets its name when it is whole and on the disk.
+
+mod direct;
+mod writing;
 
 use std::{
+    fs::OpenOptions,
     io::{self, Read as _, Seek as _},
     ops::Range,
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
 };
 
 use bytes::Bytes;
 use futures::StreamExt;
-use object_store::{
-    Error as Cause, ObjectStore, ObjectStoreExt, PutMode as ObjectPutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path,
-};
+use object_store::{Error as Cause, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path};
 
-use crate::{ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
+use crate::{Caches, ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
 
 /// Waits for a call. Without tokio's cooperative budget: on a thread that a runtime lends us nobody would refill it, and the
 /// wait would never end.
@@ -53,17 +56,14 @@ impl LocalStore {
         &self.root
     }
 
-    /// Reading needs no thread of somebody's runtime: it is done where it is asked for.
-    fn file(&self, name: &ObjectName) -> io::Result<(std::fs::File, u64)> {
-        let file = std::fs::File::open(self.inner.path_to_filesystem(&path(name)).map_err(io::Error::other)?)?;
-        let meta = file.metadata()?;
-        if meta.is_file() { Ok((file, meta.len())) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
     fn fail_io(&self, name: &ObjectName, action: &'static str, source: io::Error) -> StoreError {
         match source.kind() {
             io::ErrorKind::NotFound => StoreError::NotFound { name: name.clone() },
-            io::ErrorKind::PermissionDenied => StoreError::Denied { place: self.describe(), name: name.to_string() },
+            io::ErrorKind::AlreadyExists => StoreError::Exists { name: name.clone() },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { place: self.describe() },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                StoreError::Denied { place: self.describe(), name: name.to_string() }
+            }
             _ => StoreError::Unavailable { place: self.describe(), action, name: name.to_string(), source: source.into() },
         }
     }
@@ -100,9 +100,37 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
     None
 }
 
-/// Whether this is how `object_store` names a file until it is whole: `name#1`.
+/// Whether this is how a file is named until it is whole, here and by `object_store`: `name#1`.
 fn is_unfinished(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn read_file(
+    options: &OpenOptions,
+    path: &std::path::Path,
+    range: Option<Range<u64>>,
+    caches: Caches,
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be");
+    let mut file = options.open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let range = range.unwrap_or(0..meta.len());
+    // Before memory is taken for it.
+    if range.end > meta.len() {
+        return Err(short());
+    }
+    let wanted = range.end.saturating_sub(range.start);
+    buffer.clear();
+    buffer.reserve(usize::try_from(wanted).map_err(io::Error::other)?);
+    if caches == Caches::Pass {
+        return direct::read(&file, range, buffer);
+    }
+    file.seek(io::SeekFrom::Start(range.start))?;
+    if file.take(wanted).read_to_end(buffer)? as u64 == wanted { Ok(()) } else { Err(short()) }
 }
 
 fn path(name: &ObjectName) -> Path {
@@ -115,55 +143,42 @@ impl Store for LocalStore {
     }
 
     fn put(&self, name: &ObjectName, bytes: Bytes, mode: PutMode) -> StoreResult<()> {
-        let create = mode == PutMode::Create;
-        let mode = match mode {
-            PutMode::Create => ObjectPutMode::Create,
-            PutMode::Replace => ObjectPutMode::Overwrite,
-        };
-        let options = PutOptions { mode, ..PutOptions::default() };
-        let path = path(name);
-        let put = block_on(self.inner.put_opts(&path, PutPayload::from(bytes.clone()), options)).map(drop);
-        let failed = match put.map_err(|e| self.fail(name.as_str(), "write", e)) {
-            Err(error @ (StoreError::Denied { .. } | StoreError::Unavailable { .. })) if create => error,
-            other => return other,
-        };
-        // File systems without hard links (exFAT, FAT) cannot make a name only if it is free; then it is looked up first.
-        if self.head(name)?.is_some() {
-            return Err(StoreError::Exists { name: name.clone() });
-        }
-        self.put(name, bytes, PutMode::Replace).map_err(|_| failed)
+        let path = self.inner.path_to_filesystem(&path(name)).map_err(|e| self.fail(name.as_str(), "write", e))?;
+        writing::write_whole(&path, &bytes, mode == PutMode::Replace).map_err(|error| match error.kind() {
+            // Somebody took the folder or the unfinished file away: that says nothing of the object.
+            io::ErrorKind::NotFound => self.fail_io(name, "write", io::Error::other(error)),
+            _ => self.fail_io(name, "write", error),
+        })
     }
 
     fn get(&self, name: &ObjectName) -> StoreResult<Bytes> {
         let mut bytes = Vec::new();
-        self.read_into(name, None, &mut bytes)?;
+        self.read_into(name, None, Caches::Use, &mut bytes)?;
         Ok(bytes.into())
     }
 
     fn get_range(&self, name: &ObjectName, range: Range<u64>) -> StoreResult<Bytes> {
         let mut bytes = Vec::new();
-        self.read_into(name, Some(range), &mut bytes)?;
+        self.read_into(name, Some(range), Caches::Use, &mut bytes)?;
         Ok(bytes.into())
     }
 
-    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, buffer: &mut Vec<u8>) -> StoreResult<()> {
-        let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be");
-        let read = self.file(name).and_then(|(mut file, length)| {
-            buffer.clear();
-            let Some(range) = range else {
-                buffer.reserve(usize::try_from(length).unwrap_or(0));
-                return file.read_to_end(buffer).map(drop);
-            };
-            // Before memory is taken for it.
-            if range.end > length {
-                return Err(short());
+    /// Reading needs no thread of somebody's runtime: it is done where it is asked for.
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, caches: Caches, buffer: &mut Vec<u8>) -> StoreResult<()> {
+        let read = || {
+            let path = self.inner.path_to_filesystem(&path(name)).map_err(io::Error::other)?;
+            if caches == Caches::Pass
+                && let Some(flag) = direct::flag()
+            {
+                match read_file(OpenOptions::new().read(true).custom_flags(flag), &path, range.clone(), caches, buffer) {
+                    // This file system has no direct reads, or asks for larger blocks.
+                    Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {}
+                    done => return done,
+                }
             }
-            let wanted = range.end.saturating_sub(range.start);
-            buffer.reserve(usize::try_from(wanted).map_err(io::Error::other)?);
-            file.seek(io::SeekFrom::Start(range.start))?;
-            if file.take(wanted).read_to_end(buffer)? as u64 == wanted { Ok(()) } else { Err(short()) }
-        });
-        read.map_err(|e| self.fail_io(name, "read", e))
+            read_file(OpenOptions::new().read(true), &path, range, Caches::Use, buffer)
+        };
+        read().map_err(|e| self.fail_io(name, "read", e))
     }
 
     fn head(&self, name: &ObjectName) -> StoreResult<Option<ObjectInfo>> {

@@ -4,7 +4,7 @@ use std::{io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::{ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
+use crate::{Caches, ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
 
 /// Shows the objects below `prefix/` without it.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ impl Store for Prefixed {
         Self::named(name, self.inner.get_range(&self.full(name)?, range))
     }
 
-    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, buffer: &mut Vec<u8>) -> StoreResult<()> {
-        Self::named(name, self.inner.read_into(&self.full(name)?, range, buffer))
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, caches: Caches, buffer: &mut Vec<u8>) -> StoreResult<()> {
+        Self::named(name, self.inner.read_into(&self.full(name)?, range, caches, buffer))
     }
 
     fn head(&self, name: &ObjectName) -> StoreResult<Option<ObjectInfo>> {

@@ -15,6 +15,15 @@ pub enum PutMode {
     Replace,
 }
 
+/// Whether a read may be answered by what a place's system remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caches {
+    /// It may.
+    Use,
+    /// It should come from where it is kept: for who wants to know whether it is still there, and will not ask again soon.
+    Pass,
+}
+
 /// What a listing says of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectInfo {
@@ -55,7 +64,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or whatever the place says.
-    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, buffer: &mut Vec<u8>) -> StoreResult<()> {
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, _caches: Caches, buffer: &mut Vec<u8>) -> StoreResult<()> {
         let bytes = match range {
             Some(range) => self.get_range(name, range)?,
             None => self.get(name)?,

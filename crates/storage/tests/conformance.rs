@@ -3,7 +3,7 @@
 use std::{io::Read, sync::Arc};
 
 use bytes::Bytes;
-use keepsake_storage::{LocalStore, MemoryStore, ObjectName, ObjectReader, Prefixed, PutMode, Recording, Store, StoreError};
+use keepsake_storage::{Caches, LocalStore, MemoryStore, ObjectName, ObjectReader, Prefixed, PutMode, Recording, Store, StoreError};
 
 fn name(text: &str) -> ObjectName {
     ObjectName::new(text).expect("a good name")
@@ -38,6 +38,19 @@ fn suite(store: &Arc<dyn Store>) {
     let mut back = Vec::new();
     ObjectReader::open(store.clone(), name("big")).expect("open").read_to_end(&mut back).expect("stream out");
     assert!(back == big, "what was streamed in comes out");
+
+    let mut buffer = b"what was there before".to_vec();
+    for caches in [Caches::Use, Caches::Pass] {
+        let read = |part, buffer: &mut Vec<u8>| store.read_into(&name("big"), part, caches, buffer);
+        read(None, &mut buffer).expect("whole");
+        assert!(buffer == big, "{caches:?}: it is the same");
+        for part in [0..0, 0..1, 4095..4097, 1_048_575..2_097_153, 3..10_999_999, 10_999_999..11_000_000] {
+            read(Some(part.clone()), &mut buffer).expect("a part");
+            assert!(buffer == big[part.start as usize..part.end as usize], "{caches:?}: {part:?}");
+        }
+        assert!(read(Some(10_999_999..11_000_001), &mut buffer).is_err(), "{caches:?}: a range beyond the end is an error");
+        assert!(store.read_into(&name("no"), None, caches, &mut buffer).expect_err("nothing is there").is_not_found());
+    }
 
     store.delete(&a).expect("delete");
     assert!(store.get(&a).expect_err("gone").is_not_found());

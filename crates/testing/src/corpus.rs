@@ -1,3 +1,5 @@
+//! Replaying a corpus: inputs of a parser that are known, and damaged forms of them.
+
 use std::{
     collections::BTreeMap,
     fs,

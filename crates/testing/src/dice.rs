@@ -1,3 +1,5 @@
+//! Random numbers for a seed.
+
 /// SplitMix64 (Steele et al. 2014): the same numbers for the same seed, which a test prints.
 #[derive(Debug, Clone)]
 pub struct Dice(pub u64);

@@ -106,6 +106,7 @@ impl Snapshot {
     /// # Errors
     /// The database fails.
     pub async fn counts(&mut self) -> VaultResult<BTreeMap<String, u64>> {
+        // One row for each kind of thing: not worth counting.
         counts(&mut self.tx.inner, &self.owner, self.head.memories).await
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Input, Problem, ReadError, ReadOptions, Sink, ndjson};
 
-/// A row that is put behind the last one. Where a quote never ends, it is swallowed with all that follows the quote.
+/// A row that is put behind the last one. Where a quote is open at the end of the file, it is swallowed with all that follows the quote.
 const END: &str = "\u{1}the end of the table\u{1}";
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
@@ -28,7 +28,10 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         let headers =
             reader.headers().map_err(|e| ReadError::malformed(&file.path, format!("the header line cannot be read: {e}")))?.clone();
         match headers.iter().next_back() {
-            Some(END) if headers.len() == 1 => continue,
+            Some(END) if headers.len() == 1 => {
+                sink.passed_over(&file.path, "an empty table");
+                continue;
+            }
             Some(cell) if cell.ends_with(END) => {
                 return Err(ReadError::malformed(
                     &file.path,
@@ -45,7 +48,9 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         if let Some(missing) = missing {
             return Err(ReadError::malformed(&file.path, format!("has no column `{missing}`; it has {}", names.join(", "))));
         }
-        for row in reader.records() {
+        let mut rows = reader.records().peekable();
+        while let Some(row) = rows.next() {
+            let last = rows.peek().is_none();
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
@@ -58,10 +63,10 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
                 }
             };
             let origin = format!("{}:{}", file.path, row.position().map_or(0, csv::Position::line));
-            if row.len() == 1 && &row[0] == END {
-                continue;
+            if last && row.len() == 1 && &row[0] == END {
+                break;
             }
-            let swallowed = row.iter().next_back().is_some_and(|cell| cell.ends_with(END));
+            let swallowed = last && row.iter().next_back().is_some_and(|cell| cell.ends_with(END));
             if swallowed || row.len() != names.len() {
                 let problem = match swallowed {
                     true => {

@@ -74,11 +74,13 @@ impl Custody {
                 return Ok((None, Some(format!("{} changes are read faster all at once", head.seq - row.seq))));
             }
             let (Ok(id), Ok(tree)) = (row.snapshot.parse::<Id>(), row.tree.parse::<Id>()) else { continue };
-            let there = copy.repository.snapshot(&id).is_ok_and(|s| s.tree == tree) && copy.repository.tree(&tree).is_ok();
-            if there {
+            if !copy.repository.snapshot(&id).is_ok_and(|s| s.tree == tree) {
+                reason.get_or_insert_with(|| "the last snapshot is no longer in the repository".to_owned());
+            } else if let Err(error) = copy.repository.tree(&tree) {
+                reason.get_or_insert_with(|| format!("the last snapshot cannot be read: {error}"));
+            } else {
                 return Ok((Some(Parent { row: (*row).clone(), tree }), if row.snapshot == newest.snapshot { None } else { reason }));
             }
-            reason.get_or_insert_with(|| "the last snapshot is no longer in the repository".to_owned());
         }
         Ok((None, reason))
     }

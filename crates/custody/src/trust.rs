@@ -57,10 +57,11 @@ impl Custody {
     }
 
     /// Looks at every pack's name and length before everything is read again, so that nothing is taken for known that
-    /// stands only in a pack that is not there.
+    /// stands only in a pack that is not there, or that could not be read just now (the trees of the last snapshot, say).
     pub(crate) async fn distrust_missing(&self, mut trusted: Trusted) -> CustodyResult<Trusted> {
         blocking(move || {
-            for pack in trusted.copy.repository.missing_packs()? {
+            let bad = trusted.copy.repository.missing_packs()?;
+            for pack in bad.into_iter().chain(trusted.copy.repository.suspects()) {
                 trusted.copy.repository.distrust(pack);
                 trusted.distrusted.push(pack);
             }

@@ -44,7 +44,12 @@ async fn cut_backup(home: &mut Home, dice: &mut Dice) {
     let known = files(&backups);
     home.backup([BackupKind::Incremental, BackupKind::Differential, BackupKind::Full][dice.below(3)]).await;
     let mut new: Vec<_> = files(&backups).into_iter().filter(|file| !known.contains(file)).collect();
-    let written = |file: &std::path::PathBuf| fs::metadata(file).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    // The clock of a file system ticks every few milliseconds: what was written in one tick is put in the order of the engine.
+    let written = |file: &std::path::PathBuf| {
+        let at = fs::metadata(file).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let rank = ["index", "snapshots"].iter().position(|kind| file.parent().is_some_and(|folder| folder.ends_with(kind)));
+        (at, rank)
+    };
     new.sort_by_key(|file| std::cmp::Reverse(written(file)));
     for file in &new[..dice.below(new.len() + 1)] {
         fs::remove_file(file).expect("cut");

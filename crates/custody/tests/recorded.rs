@@ -187,7 +187,18 @@ async fn what_was_read_whole_is_trusted_again() {
     }
     let draft = MemoryDraft { text: "two".into(), ..MemoryDraft::default() };
     home.custody.add_memory(home.owner, &draft).await.expect("add");
-    assert_eq!(home.backup(BackupKind::Incremental).await.kind, BackupKind::Full, "it needs nothing that is damaged");
+    let backup = home.backup(BackupKind::Incremental).await;
+    assert_eq!(backup.kind, BackupKind::Full, "it needs nothing that is known to be damaged");
+    let options = CheckOptions { read_data: Some(keepsake_custody::Share::All) };
+    let new = backup.snapshot.expect("a snapshot");
+    let (bundle, _) =
+        home.custody.snapshot_bundle(home.owner, &Source::Home, &new).await.expect("its trees stand in packs that can be read");
+    drop(bundle);
+    // Verification finds the damage that nothing had met so far, and the next backup mends that, too.
+    home.custody.verify(home.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+    let healed = add(&home, "three").await;
+    let report = home.custody.verify(home.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+    assert!(!report.affected.values().any(|snapshots| snapshots.contains(&healed)), "{:?}", report.affected);
     let known = || {
         let lists = files(&home.path().join("cache")).into_iter().filter(|file| file.extension().is_some_and(|e| e == "distrusted"));
         lists.map(|file| fs::read_to_string(file).expect("text").lines().count()).sum::<usize>()

@@ -122,7 +122,9 @@ pub trait Sink {
 pub fn detect(input: &Input) -> Result<Format, ReadError> {
     let files = input.files()?;
     let named = |name: &str| files.iter().any(|f| f.path == name || f.path.ends_with(&format!("/{name}")));
-    let ending = |endings: &[&str]| files.iter().filter(|f| endings.contains(&f.ending().as_str())).count();
+    // What programs keep for themselves (`.trash/`, `.obsidian/`) does not say what a folder is.
+    let visible: Vec<&InputFile> = files.iter().filter(|f| !f.path.split('/').any(|part| part.starts_with('.'))).collect();
+    let ending = |endings: &[&str]| visible.iter().filter(|f| endings.contains(&f.ending().as_str())).count();
     if named("keepsake.json") {
         return Ok(Format::Bundle);
     }
@@ -137,8 +139,8 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
             _ => {}
         }
     }
-    let (notes, media) = (ending(&["md", "markdown"]), files.iter().filter(|f| media_type::is_media(&f.path)).count());
-    let others = files.iter().filter(|f| !f.path.split('/').any(|part| part.starts_with('.'))).count() - notes - media;
+    let (notes, media) = (ending(&["md", "markdown"]), visible.iter().filter(|f| media_type::is_media(&f.path)).count());
+    let others = visible.len() - notes - media;
     if notes > 0 && notes * 4 >= media && notes * 2 >= others {
         return Ok(Format::Markdown);
     }

@@ -40,6 +40,19 @@ fn files_that_belong_together_are_one_memory() {
     assert_eq!(taken.passed_over, ["notes.txt (no photo, film or recording)"]);
 }
 
+/// Notes that a program has hidden are no reason to doubt what the others are.
+#[test]
+fn hidden_files_do_not_say_what_a_folder_is() {
+    let space = tempfile::tempdir().expect("space");
+    for name in ["a.md", ".trash/b.md", ".trash/c.md", ".trash/d.jpg"] {
+        let path = space.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folder");
+        fs::write(&path, name).expect("write");
+    }
+    let taken = take(space.path(), None).expect("it is a folder of Markdown");
+    assert_eq!(taken.drafts.iter().map(|draft| draft.origin.as_str()).collect::<Vec<_>>(), ["a.md"]);
+}
+
 #[test]
 fn front_matter_of_every_sort() {
     let space = tempfile::tempdir().expect("space");

@@ -24,7 +24,7 @@ const LONG_FORMS: [LongForm; 7] = [
     ("keepsake-repository", "model::", &[("KEEPSAKE_TEST_STEPS", "30000"), ("KEEPSAKE_TEST_SEED", "1")]),
     ("keepsake-repository", "model::", &[("KEEPSAKE_TEST_STEPS", "30000"), ("KEEPSAKE_TEST_SEED", "2")]),
     ("keepsake-repository", "fuzzing::", &[("KEEPSAKE_TEST_STEPS", "2000000"), ("KEEPSAKE_TEST_SEED", "3")]),
-    ("keepsake-formats", "fuzzing::", &[("KEEPSAKE_TEST_STEPS", "200000"), ("KEEPSAKE_TEST_SEED", "4")]),
+    ("keepsake-formats", "fuzzing::", &[("KEEPSAKE_TEST_STEPS", "50000"), ("KEEPSAKE_TEST_SEED", "4")]),
     ("keepsake-custody", "cut_off::", &[("KEEPSAKE_TEST_EVERY", "1")]),
     ("keepsake-custody", "rewriting::", &[("KEEPSAKE_TEST_SEED", "101")]),
     ("keepsake-custody", "accidents::", &[("KEEPSAKE_TEST_SEED", "102")]),

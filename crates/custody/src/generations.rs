@@ -175,11 +175,13 @@ impl Custody {
             password: progress.old_password.clone(),
             ..used.row.clone()
         };
-        let (there, name) = (store.clone(), ObjectName::new(format!("{}/config", progress.old_prefix))?);
-        // Where its config is gone, an earlier run came as far as its keys.
-        let old = match blocking(move || Ok(there.head(&name)?.is_some())).await? {
-            true => Some(self.open_copy(&row).await?.repository),
-            false => None,
+        let (there, config, file) = (store.clone(), ObjectName::new(format!("{}/config", progress.old_prefix))?, recovery.clone());
+        let (config, file) = blocking(move || Ok((there.head(&config)?.is_some(), there.head(&file)?.is_some()))).await?;
+        // An earlier run may have come as far as its keys: the recovery file goes before them, the config after.
+        let old = match (config, self.open_copy(&row).await) {
+            (false, _) => None,
+            (true, Err(CustodyError::WrongKey(_))) if !file => None,
+            (true, opened) => Some(opened?.repository),
         };
         let (vault, runtime, entry) =
             (self.vault.clone(), tokio::runtime::Handle::current(), self.entry(owner, "snapshot.remade", "", Outcome::Complete, json!({})));

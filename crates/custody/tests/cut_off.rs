@@ -123,7 +123,7 @@ async fn rewrap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn re_encrypt() {
     let base = Base::new().await;
-    base.cut_off(20, 5, true, async |custody| custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.map(drop)).await;
+    base.cut_off(20, 1, true, async |custody| custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.map(drop)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

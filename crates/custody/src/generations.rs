@@ -175,12 +175,12 @@ impl Custody {
             password: progress.old_password.clone(),
             ..used.row.clone()
         };
-        let (there, config, file) = (store.clone(), ObjectName::new(format!("{}/config", progress.old_prefix))?, recovery.clone());
-        let (config, file) = blocking(move || Ok((there.head(&config)?.is_some(), there.head(&file)?.is_some()))).await?;
+        let (there, config, kit) = (store.clone(), ObjectName::new(format!("{}/config", progress.old_prefix))?, recovery.clone());
+        let (has_config, has_recovery) = blocking(move || Ok((there.head(&config)?.is_some(), there.head(&kit)?.is_some()))).await?;
         // An earlier run may have come as far as its keys: the recovery file goes before them, the config after.
-        let old = match (config, self.open_copy(&row).await) {
+        let old = match (has_config, self.open_copy(&row).await) {
             (false, _) => None,
-            (true, Err(CustodyError::WrongKey(_))) if !file => None,
+            (true, Err(CustodyError::WrongKey(_))) if !has_recovery => None,
             (true, opened) => Some(opened?.repository),
         };
         let (vault, runtime, entry) =

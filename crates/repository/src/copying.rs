@@ -53,8 +53,8 @@ impl Repository {
         self.copy_locked(target, &BTreeSet::new(), monitor)
     }
 
-    /// Copies the snapshots that are not `known`, alone with the repository (of the others nothing is read); then, once `recorded` has taken note of it, removes everything: the
-    /// keys first, so that nothing opens the rest. Answers how many objects went.
+    /// Copies the snapshots that are not `known`, alone with the repository (of the others nothing is read); then, once `recorded` has
+    /// taken note of it, removes everything: the keys first, so that nothing opens the rest. Answers how many objects went.
     ///
     /// # Errors
     /// Others do not end, something is damaged, `recorded` fails, or a store does. Until the keys go, everything is there.

@@ -15,21 +15,12 @@ use keepsake_repository::{
 
 use crate::{
     folders::odd_folder,
-    support::{PASSWORD, init, local, open, restic, restics},
+    support::{PASSWORD, content, init, local, open, restic, restics},
 };
 
-fn content(repository: &Repository, tree: Id) -> BTreeMap<String, Id> {
-    let (mut found, mut waiting) = (BTreeMap::new(), vec![(String::new(), tree)]);
-    while let Some((path, id)) = waiting.pop() {
-        for node in &repository.tree(&id).expect("a tree").nodes {
-            let path = format!("{path}/{}", node.display_name());
-            match node.subtree {
-                Some(subtree) => waiting.push((path, subtree)),
-                None => drop(found.insert(path, Id::of(&repository.file_bytes(node).expect("content")))),
-            }
-        }
-    }
-    found
+/// The name of everything that a tree holds, by path.
+fn digests(repository: &Repository, tree: Id) -> BTreeMap<String, Id> {
+    content(repository, tree).into_iter().map(|(path, bytes)| (path, Id::of(&bytes))).collect()
 }
 
 struct Turns {
@@ -99,7 +90,7 @@ fn on_one_repository() {
 
         let bundle = turns.back_up_bundle(1);
         let folder = turns.back_up_folder(&source, 2);
-        let (kept_bundle, kept_folder) = (content(&turns.ours(), bundle), content(&turns.ours(), folder));
+        let (kept_bundle, kept_folder) = (digests(&turns.ours(), bundle), digests(&turns.ours(), folder));
         // It tags: the snapshots have other names, the same trees, and say what they were.
         turns.stock(&["tag", "--add", "stock"]);
         let tagged = turns.ours().snapshots().expect("snapshots").0;
@@ -110,7 +101,7 @@ fn on_one_repository() {
         fs::write(source.join("new"), "since ours").expect("write");
         turns.stock(&["backup", source.to_str().expect("UTF-8")]);
         let theirs = turns.newest(&turns.ours()).1;
-        assert!(content(&turns.ours(), theirs.tree).keys().any(|path| path.ends_with("/new")));
+        assert!(digests(&turns.ours(), theirs.tree).keys().any(|path| path.ends_with("/new")));
         fs::write(source.join("newer"), "since theirs").expect("write");
         let third = turns.back_up_folder(&source, 3);
         turns.stock(&["check", "--read-data"]);
@@ -132,7 +123,7 @@ fn on_one_repository() {
         let trees: Vec<Id> = copy.snapshots().expect("snapshots").0.into_iter().map(|(_, s)| s.tree).collect();
         assert_eq!(trees.len(), 4);
         assert!(trees.contains(&bundle) && trees.contains(&folder) && trees.contains(&third), "{version}");
-        assert_eq!(content(&copy, bundle), kept_bundle);
+        assert_eq!(digests(&copy, bundle), kept_bundle);
 
         // It rewrites; no tree of ours is refused, and what it took out is gone from ours, too.
         if !old {
@@ -140,7 +131,7 @@ fn on_one_repository() {
             assert!(!told.contains("cannot encode"), "{version}: {told}");
             let repository = turns.ours();
             for (_, snapshot) in repository.snapshots().expect("snapshots").0 {
-                let found = content(&repository, snapshot.tree);
+                let found = digests(&repository, snapshot.tree);
                 assert!(!found.keys().any(|path| path.ends_with("noise.bin")), "{version}");
                 if snapshot.paths == ["/keepsake"] {
                     assert_eq!(found, kept_bundle);
@@ -168,7 +159,7 @@ fn on_one_repository() {
         turns.stock(if old { &["rebuild-index"] } else { &["repair", "index"] });
         let repository = turns.ours();
         let bundles = repository.snapshots().expect("snapshots").0.into_iter().filter(|(_, s)| s.paths == ["/keepsake"]);
-        assert!(bundles.map(|(_, s)| content(&repository, s.tree).len()).eq([5, 5]), "{version}");
+        assert!(bundles.map(|(_, s)| digests(&repository, s.tree).len()).eq([5, 5]), "{version}");
         turns.back_up_bundle(5);
         turns.stock(&["check", "--read-data"]);
     }

@@ -115,7 +115,10 @@ impl Repository {
     /// The folder cannot be made, or somebody asks to stop. What is wrong with single files is in the outcome.
     pub fn restore(&self, tree: &Id, target: &Path, options: &RestoreOptions, monitor: &dyn Monitor) -> RepositoryResult<RestoreOutcome> {
         let _lock = self.lock(LockKind::Shared)?;
-        fs::create_dir_all(target).map_err(|e| RepositoryError::outside(target, e))?;
+        fs::create_dir_all(target).map_err(|e| {
+            let told = format!("the folder cannot be made ({e}): choose another one");
+            RepositoryError::outside(target, io::Error::new(e.kind(), told))
+        })?;
         let outcome = Mutex::new(RestoreOutcome::default());
         let (queue, jobs) = sync_channel::<Vec<Job>>(8);
         let jobs = Mutex::new(jobs);

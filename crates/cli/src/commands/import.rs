@@ -84,7 +84,7 @@ fn tell(context: &Context, report: &ImportReport, mode: ImportMode) {
         out.say(format!("Passed over {} ({what}): {some}{more}", words::of(paths.len() as u64, "file", "files")));
     }
     if !report.problems.is_empty() {
-        out.warn(format!("{} not as they should be:", words::of(report.problems.len() as u64, "thing is", "things are")));
+        out.warn(format!("not as it should be: {}:", words::of(report.problems.len() as u64, "thing", "things")));
         for (origin, reason) in report.problems.iter().take(if context.global.verbose { usize::MAX } else { NAMED }) {
             out.warn(format!("{origin}: {reason}"));
         }

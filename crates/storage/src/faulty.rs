@@ -134,6 +134,10 @@ impl Store for Faulty {
         if failed { self.refuse("delete", name) } else { Ok(()) }
     }
 
+    fn doubt(&self, name: &ObjectName) -> bool {
+        self.inner.doubt(name)
+    }
+
     fn sweep(&self, prefix: &str) -> StoreResult<u64> {
         self.inner.sweep(prefix)
     }

@@ -1,23 +1,39 @@
 //! Objects by name, wherever they are kept.
 //!
-//! [`Store`] is the one contract: small, blocking, and the same for a folder, memory and (later) every cloud. What the
-//! objects mean is none of this crate's business. [`Recording`] counts calls, [`Faulty`] fails them on purpose,
+//! [`Store`] is the one contract: small, blocking, and the same for a folder, memory and every cloud. What the objects mean is none
+//! of this crate's business. A [`Place`] is a URL with what belongs to it, and opens as a store. [`Fan`] shows several stores as one, and
+//! [`settle`] makes them equal again. [`Recording`] counts calls, [`Faulty`] fails them on purpose, [`Retry`] makes them again,
 //! [`Prefixed`] shows a part of a store as a store; each is a [`Store`] itself.
 
+mod cloud;
+mod control;
 mod error;
+mod fan;
 mod faulty;
 mod local;
 mod memory;
 mod name;
+mod net;
+mod place;
 mod prefixed;
 mod recording;
+mod retry;
+mod settle;
+mod sftp;
 mod store;
+mod webdav;
 
+pub use control::Control;
 pub use error::{StoreError, StoreResult};
+pub use fan::{Fan, Ledger, Member, Order, Standing};
 pub use faulty::{Fault, Faulty};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 pub use name::ObjectName;
+pub use net::{Pace, Traffic, Used, Window};
+pub use place::{Access, Place, PlaceSettings, Scheme, Secret};
 pub use prefixed::Prefixed;
 pub use recording::{Call, Recording};
+pub use retry::Retry;
+pub use settle::{Scope, Settled, settle};
 pub use store::{Caches, ObjectInfo, ObjectReader, PutMode, Store};

@@ -62,7 +62,7 @@ impl LocalStore {
             io::ErrorKind::AlreadyExists => StoreError::Exists { name: name.clone() },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { place: self.describe() },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                StoreError::Denied { place: self.describe(), name: name.to_string() }
+                StoreError::Denied { place: self.describe(), action, name: name.to_string() }
             }
             _ => StoreError::Unavailable { place: self.describe(), action, name: name.to_string(), source: source.into() },
         }
@@ -83,7 +83,9 @@ impl LocalStore {
         }
         match io_kind(&cause) {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => StoreError::Full { place },
-            Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => StoreError::Denied { place, name: name.into() },
+            Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                StoreError::Denied { place, action, name: name.into() }
+            }
             _ => StoreError::Unavailable { place, action, name: name.into(), source: cause.into() },
         }
     }

@@ -71,6 +71,10 @@ impl Store for Prefixed {
         self.inner.delete(&self.full(name)?)
     }
 
+    fn doubt(&self, name: &ObjectName) -> bool {
+        self.full(name).is_ok_and(|name| self.inner.doubt(&name))
+    }
+
     fn sweep(&self, prefix: &str) -> StoreResult<u64> {
         self.inner.sweep(&if prefix.is_empty() { self.prefix.to_string() } else { format!("{}/{prefix}", self.prefix) })
     }

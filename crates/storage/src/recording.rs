@@ -78,6 +78,10 @@ impl Store for Recording {
         self.inner.delete(name)
     }
 
+    fn doubt(&self, name: &ObjectName) -> bool {
+        self.inner.doubt(name)
+    }
+
     fn sweep(&self, prefix: &str) -> StoreResult<u64> {
         self.inner.sweep(prefix)
     }

@@ -92,6 +92,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Whatever the place says.
     fn delete(&self, name: &ObjectName) -> StoreResult<()>;
 
+    /// The bytes that were last read of an object are not what they should be. Answers whether there is another source, which the next
+    /// read of it will ask.
+    fn doubt(&self, _name: &ObjectName) -> bool {
+        false
+    }
+
     /// Removes what puts that were cut off left below `prefix/`, and what no listing names. Nobody else may be writing there.
     /// Answers how much there was.
     ///

@@ -2,3 +2,5 @@
 
 mod conformance;
 mod faults;
+mod remote;
+mod suite;

@@ -1,0 +1,115 @@
+//! Azure Blob Storage.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use object_store::{
+    azure::{AzureAuthorizer, MicrosoftAzure, MicrosoftAzureBuilder, split_sas},
+    client::HttpRequest,
+};
+
+use super::{CloudStore, Connector, never_again};
+use crate::{
+    Access, Control, Place, StoreError, StoreResult,
+    net::{Failure, Http, Response, wait},
+};
+
+/// The version of the REST API that our own requests speak.
+const VERSION: &str = "2023-11-03";
+
+fn build(place: &Place, access: &Access, http: Http) -> StoreResult<MicrosoftAzure> {
+    let refused = |problem: String| StoreError::Refused { place: place.url().to_owned(), problem };
+    let mut builder = match (&access.secret, &access.token) {
+        (None, None) => MicrosoftAzureBuilder::from_env(),
+        _ => MicrosoftAzureBuilder::new(),
+    };
+    if let Some(key) = &access.secret {
+        builder = builder.with_access_key(key.reveal());
+    } else if let Some(sas) = &access.token {
+        let pairs = split_sas(sas.reveal().trim_start_matches('?')).map_err(|_| refused("its SAS token cannot be read".into()))?;
+        builder = builder.with_sas_authorization(pairs);
+    }
+    if let Some(endpoint) = &place.settings().endpoint {
+        builder = builder.with_endpoint(endpoint.clone()).with_allow_http(endpoint.starts_with("http://"));
+    }
+    builder
+        .with_account(place.host())
+        .with_container_name(place.container())
+        .with_retry(never_again())
+        .with_http_connector(Connector(http))
+        .build()
+        .map_err(|e| refused(e.to_string()))
+}
+
+/// Opens a container.
+pub(crate) fn open(place: &Place, access: &Access, http: Http) -> StoreResult<CloudStore> {
+    Ok(CloudStore::new(Arc::new(build(place, access, http)?), place.path(), place.url()))
+}
+
+/// Opens a container for what is no object.
+pub(crate) fn control(place: &Place, access: &Access, http: Http) -> StoreResult<Arc<dyn Control>> {
+    let store = build(place, access, http.clone())?;
+    Ok(Arc::new(AzureControl { signer: Arc::new(Signer { place: place.clone(), http, store }) }))
+}
+
+#[derive(Debug)]
+struct AzureControl {
+    signer: Arc<Signer>,
+}
+
+#[derive(Debug)]
+struct Signer {
+    place: Place,
+    http: Http,
+    store: MicrosoftAzure,
+}
+
+impl Signer {
+    /// The URL of the container, or of what is in it.
+    fn url(&self, rest: &str) -> String {
+        let account = self.place.host();
+        let base = match &self.place.settings().endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://{account}.blob.core.windows.net"),
+        };
+        format!("{base}/{}{rest}", self.place.container())
+    }
+
+    async fn send(&self, method: Method, rest: &str, headers: &[(&'static str, String)], body: Bytes) -> Result<Response, Failure> {
+        let never = |error: String| Failure::Never(error);
+        let mut request = http::Request::builder().method(method).uri(self.url(rest)).header("x-ms-version", VERSION);
+        request = request.header(http::header::CONTENT_LENGTH, body.len());
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let mut request: HttpRequest = request.body(body.clone().into()).map_err(|e| never(e.to_string()))?;
+        let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
+        AzureAuthorizer::new(&credential, self.place.host()).try_authorize(&mut request).map_err(|e| never(e.to_string()))?;
+        self.http.send(request.map(|_| body)).await
+    }
+}
+
+impl AzureControl {
+    fn ask(&self, action: &'static str, method: Method, rest: String, headers: Vec<(&'static str, String)>) -> StoreResult<Response> {
+        let signer = self.signer.clone();
+        let what = rest.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        let answer = wait(async move { signer.send(method, &rest, &headers, Bytes::new()).await });
+        answer.map_err(|failure| failure.into_error(self.signer.place.url().to_owned(), action, what))
+    }
+}
+
+impl Control for AzureControl {
+    fn make_place(&self, _locks: bool) -> StoreResult<()> {
+        let answer = self.ask("make", Method::PUT, "?restype=container".into(), vec![])?;
+        match answer.status() {
+            // It is there already.
+            StatusCode::CONFLICT => Ok(()),
+            status if status.is_success() => Ok(()),
+            status => Err(StoreError::Refused {
+                place: self.signer.place.url().to_owned(),
+                problem: format!("the container cannot be made: the server answered {status}"),
+            }),
+        }
+    }
+}

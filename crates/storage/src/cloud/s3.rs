@@ -1,0 +1,145 @@
+//! S3: Amazon's, and servers that speak it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use object_store::{
+    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut},
+    client::HttpRequest,
+};
+
+use super::{CloudStore, Connector, never_again};
+use crate::{
+    Access, Control, Place, StoreError, StoreResult,
+    net::{Failure, Http, Response, wait},
+};
+
+/// The region of requests where nobody names one.
+const REGION: &str = "us-east-1";
+
+fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
+    let settings = place.settings();
+    let mut builder = match &access.id {
+        Some(_) => AmazonS3Builder::new(),
+        None => AmazonS3Builder::from_env(),
+    };
+    if let (Some(id), Some(secret)) = (&access.id, &access.secret) {
+        builder = builder.with_access_key_id(id).with_secret_access_key(secret.reveal());
+    }
+    if let Some(token) = &access.token {
+        builder = builder.with_token(token.reveal());
+    }
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(region) = &settings.region {
+        builder = builder.with_region(region);
+    }
+    builder
+        .with_bucket_name(place.host())
+        .with_virtual_hosted_style_request(!is_path_style(place))
+        // The server compares what it received with the hash before it takes the object.
+        .with_checksum_algorithm(Checksum::SHA256)
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_retry(never_again())
+        .with_http_connector(Connector(http))
+        .build()
+        .map_err(|e| StoreError::Refused { place: place.url().to_owned(), problem: e.to_string() })
+}
+
+/// A server of one's own seldom has a host name for each bucket.
+fn is_path_style(place: &Place) -> bool {
+    place.settings().path_style.unwrap_or(place.settings().endpoint.is_some())
+}
+
+/// Opens a bucket.
+pub(crate) fn open(place: &Place, access: &Access, http: Http) -> StoreResult<CloudStore> {
+    Ok(CloudStore::new(Arc::new(build(place, access, http)?), place.path(), place.url()))
+}
+
+/// Opens a bucket for what is no object.
+pub(crate) fn control(place: &Place, access: &Access, http: Http) -> StoreResult<Arc<dyn Control>> {
+    let store = build(place, access, http.clone())?;
+    Ok(Arc::new(S3Control { signer: Arc::new(Signer { place: place.clone(), http, store }) }))
+}
+
+#[derive(Debug)]
+struct S3Control {
+    signer: Arc<Signer>,
+}
+
+#[derive(Debug)]
+struct Signer {
+    place: Place,
+    http: Http,
+    store: AmazonS3,
+}
+
+impl Signer {
+    fn region(&self) -> &str {
+        self.place.settings().region.as_deref().unwrap_or(REGION)
+    }
+
+    /// The URL of the bucket, or of what is in it.
+    fn url(&self, rest: &str) -> String {
+        let bucket = self.place.host();
+        let base = match &self.place.settings().endpoint {
+            Some(endpoint) if is_path_style(&self.place) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://s3.{}.amazonaws.com/{bucket}", self.region()),
+        };
+        format!("{base}{rest}")
+    }
+
+    async fn send(&self, method: Method, rest: &str, headers: &[(&'static str, String)], body: Bytes) -> Result<Response, Failure> {
+        let never = |error: String| Failure::Never(error);
+        let mut request = http::Request::builder().method(method).uri(self.url(rest));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let mut request: HttpRequest = request.body(body.clone().into()).map_err(|e| never(e.to_string()))?;
+        let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
+        AwsAuthorizer::new(&credential, "s3", self.region()).try_authorize(&mut request, None).map_err(|e| never(e.to_string()))?;
+        self.http.send(request.map(|_| body)).await
+    }
+}
+
+impl S3Control {
+    fn ask(
+        &self,
+        action: &'static str,
+        method: Method,
+        rest: String,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    ) -> StoreResult<Response> {
+        let signer = self.signer.clone();
+        let what = rest.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        let answer = wait(async move { signer.send(method, &rest, &headers, body.into()).await });
+        answer.map_err(|failure| failure.into_error(self.signer.place.url().to_owned(), action, what))
+    }
+}
+
+impl Control for S3Control {
+    fn make_place(&self, locks: bool) -> StoreResult<()> {
+        let headers = if locks { vec![("x-amz-bucket-object-lock-enabled", "true".to_owned())] } else { vec![] };
+        let region = self.signer.region();
+        let body = match region {
+            REGION => String::new(),
+            region => format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+            ),
+        };
+        let answer = self.ask("make", Method::PUT, String::new(), headers, body)?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            // It is ours already.
+            StatusCode::CONFLICT if String::from_utf8_lossy(answer.body()).contains("BucketAlreadyOwnedByYou") => Ok(()),
+            _ => Err(StoreError::Refused {
+                place: self.signer.place.url().to_owned(),
+                problem: "the name of the bucket is taken: choose another".into(),
+            }),
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod destination;
 mod memory;
 mod snapshot;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
+    destination::{Add, Destination},
     memory::{Collection, Memory},
     snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
 };
@@ -87,6 +89,9 @@ pub enum Command {
     /// The backup repository
     #[command(subcommand)]
     Repository(Repository),
+    /// Where backups are kept: several places hold the same
+    #[command(subcommand)]
+    Destination(Destination),
     /// Passwords and the recovery kit
     #[command(subcommand)]
     Key(Key),

@@ -2,6 +2,7 @@
 
 mod backup;
 mod demo;
+mod destination;
 mod doctor;
 mod export;
 mod home;
@@ -14,10 +15,14 @@ mod rewriting;
 mod rotation;
 mod snapshot;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use clap::CommandFactory;
-use keepsake_custody::{Custody, CustodyError, CustodyResult, Password, Source, SystemClock};
+use keepsake_custody::{Custody, CustodyError, CustodyResult, MissedCopies, Password, Source, SystemClock};
 use serde_json::json;
 
 use crate::{
@@ -32,6 +37,8 @@ pub struct Context {
     pub global: Global,
     pub output: Output,
     pub environment: BTreeMap<String, String>,
+    /// Where the homes that were opened note which destinations lack something.
+    missed: Mutex<Vec<MissedCopies>>,
 }
 
 impl Context {
@@ -58,7 +65,9 @@ impl Context {
     }
 
     pub async fn open(&self) -> CustodyResult<Custody> {
-        Custody::open(&self.home()?, &self.environment, &self.actor(), Arc::new(SystemClock)).await
+        let custody = Custody::open(&self.home()?, &self.environment, &self.actor(), Arc::new(SystemClock)).await?;
+        self.missed.lock().expect("no holder panics").push(custody.missed_copies());
+        Ok(custody)
     }
 
     pub async fn owner(&self, custody: &Custody) -> CustodyResult<keepsake_record::Owner> {
@@ -66,7 +75,7 @@ impl Context {
     }
 
     pub fn progress(&self) -> Arc<Progress> {
-        Progress::new(self.output, self.global.quiet, self.global.verbose)
+        Progress::new(self.output.clone(), self.global.quiet, self.global.verbose)
     }
 
     /// Which repository is meant, with its password if it is elsewhere.
@@ -86,10 +95,18 @@ impl Context {
 
 /// Runs a command to its end; answers the exit code.
 pub async fn run(args: Args) -> u8 {
-    let context =
-        Context { output: Output::new(args.global.json, args.global.quiet), environment: std::env::vars().collect(), global: args.global };
+    let context = Context {
+        output: Output::new(args.global.json, args.global.quiet),
+        environment: std::env::vars().collect(),
+        global: args.global,
+        missed: Mutex::default(),
+    };
     match dispatch(&context, args.command).await {
-        Ok(code) => code,
+        Ok(code) => {
+            let homes = context.missed.lock().expect("no holder panics");
+            let missed = homes.iter().flat_map(|home| home.lock().expect("no holder panics").clone()).collect();
+            context.output.end(code, &missed)
+        }
         Err(error) => {
             let code = exit::of(&error);
             context.output.error(exit::name(code), &error.to_string(), Some(code));
@@ -116,6 +133,7 @@ async fn dispatch(context: &Context, command: Command) -> CustodyResult<u8> {
         Command::Prune(args) => rotation::prune(context, &args).await,
         Command::Restore(args) => restore::run(context, &args).await,
         Command::Repository(args) => keys::repository(context, &args).await,
+        Command::Destination(args) => destination::run(context, args).await,
         Command::Key(args) => keys::run(context, &args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "keepsake", &mut std::io::stdout());

@@ -1,19 +1,25 @@
 //! What is said: sentences and tables for people, one JSON object a line for programs. The only place that prints.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write},
+    sync::{Arc, Mutex},
+};
 
 use serde_json::{Value, json};
 
 /// Where words go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Output {
     json: bool,
     quiet: bool,
+    /// The last word of the verb, until it is known how it ends.
+    last: Arc<Mutex<Option<Value>>>,
 }
 
 impl Output {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self { json, quiet, last: Arc::default() }
     }
 
     pub fn is_json(&self) -> bool {
@@ -56,13 +62,36 @@ impl Output {
         self.object(&value);
     }
 
-    /// The last word of a verb, for programs.
+    /// The last word of a verb, for programs. It is said at the end, when it is known how all copies came out.
     pub fn summary(&self, code: u8, mut value: Value) {
         if let Some(fields) = value.as_object_mut() {
             fields.insert("exit_code".into(), json!(code));
-            fields.insert("outcome".into(), json!(crate::exit::name(code)));
         }
-        self.event("summary", value);
+        *self.last.lock().expect("no holder panics") = Some(value);
+    }
+
+    /// Says the last word. Destinations that lack something make a verb that was complete one that is not.
+    pub fn end(&self, code: u8, missed: &BTreeMap<String, String>) -> u8 {
+        let code = if code == crate::exit::COMPLETE && !missed.is_empty() { crate::exit::SKIPPED } else { code };
+        for (destination, reason) in missed {
+            self.warn(format!("destination `{destination}` lacks what was written now: {reason}"));
+        }
+        if !missed.is_empty() {
+            self.say("The others have it. `keepsake destination sync` makes up for it, and so does the next backup.");
+        }
+        if let Some(mut value) = self.last.lock().expect("no holder panics").take() {
+            if let Some(fields) = value.as_object_mut() {
+                let own = fields.get("exit_code").and_then(Value::as_u64).unwrap_or(0) as u8;
+                let code = if own == crate::exit::COMPLETE { code } else { own };
+                fields.insert("exit_code".into(), json!(code));
+                fields.insert("outcome".into(), json!(crate::exit::name(code)));
+                if !missed.is_empty() {
+                    fields.insert("missed_copies".into(), json!(missed));
+                }
+            }
+            self.event("summary", value);
+        }
+        code
     }
 
     /// The last word of a verb that failed.

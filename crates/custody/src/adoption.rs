@@ -22,9 +22,8 @@ impl Custody {
     }
 
     /// The catalogue's row of a snapshot that stands nowhere in the vault's history.
-    pub(crate) fn row_of_no_history(&self, destination: String, id: &Id, tree: &Id, kind: String) -> CatalogueRow {
+    pub(crate) fn row_of_no_history(&self, id: &Id, tree: &Id, kind: String) -> CatalogueRow {
         CatalogueRow {
-            destination,
             snapshot: id.to_string(),
             tree: tree.to_string(),
             data_tree: String::new(),
@@ -44,8 +43,7 @@ impl Custody {
         let kind = row(id, snapshot).kind;
         let kind = if kind.is_empty() { "foreign".into() } else { kind };
         let parent = snapshot.parent.map(|id| id.to_string());
-        let destination = self.default_destination().await?.name;
-        let made = CatalogueRow { parent, ..self.row_of_no_history(destination, id, &snapshot.tree, kind) };
+        let made = CatalogueRow { parent, ..self.row_of_no_history(id, &snapshot.tree, kind) };
         Ok(self.vault.adopt_snapshot(owner, &made, &self.done(owner, verb, &made.snapshot)).await?)
     }
 }

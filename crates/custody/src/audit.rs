@@ -30,6 +30,7 @@ impl Custody {
         subject: &str,
         result: CustodyResult<T>,
     ) -> CustodyResult<T> {
+        let result = self.closed(result).await;
         let entry = match &result {
             Ok(_) => self.entry(owner, verb, subject, Outcome::Complete, json!({})),
             Err(error) => self.failure(owner, verb, subject, error),
@@ -50,11 +51,20 @@ impl Custody {
         subject: &str,
         result: CustodyResult<T>,
     ) -> CustodyResult<T> {
+        let result = self.closed(result).await;
         if let Err(error) = &result {
             // The error itself is what the caller must hear of, whatever becomes of the entry.
             drop(self.vault.audit(&self.failure(owner, verb, subject, error)).await);
         }
         result
+    }
+
+    /// At the end of every verb, it is noted how the copies stand.
+    async fn closed<T>(&self, result: CustodyResult<T>) -> CustodyResult<T> {
+        match (self.close_places().await, result) {
+            (Err(error), Ok(_)) => Err(error),
+            (_, result) => result,
+        }
     }
 
     pub(crate) fn failure(&self, owner: Option<OwnerId>, verb: &'static str, subject: &str, error: &CustodyError) -> AuditEntry {

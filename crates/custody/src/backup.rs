@@ -99,10 +99,12 @@ impl Custody {
     async fn leased_backup(&self, owner: OwnerId, kind: BackupKind, monitor: Arc<dyn Monitor>) -> CustodyResult<BackupReport> {
         let lease = self.lease(&backup_lease(owner)).await?;
         let work = async |lease: &Lease| {
+            self.pay_copies(Some(owner), monitor.clone()).await?;
             self.end_switch(Some(owner), lease, monitor.clone()).await?;
             self.run_or_heal(owner, kind, monitor, lease).await
         };
         let report = self.while_leased(lease, work).await?;
+        self.close_places().await?;
         // What could not be written last time is owed, also when nothing else has changed.
         if report.snapshot.is_some() {
             self.owe_system_backup()?;
@@ -170,9 +172,7 @@ impl Custody {
     async fn run_backup(&self, owner: OwnerId, asked: BackupKind, monitor: Arc<dyn Monitor>, lease: &Lease) -> CustodyResult<BackupReport> {
         self.empty_trash(owner).await?;
         let copy = self.make_copy(Some(owner)).await?;
-        let place = copy.row.destination.clone();
         let known = self.vault.catalogue(Some(owner)).await?;
-        let known: Vec<CatalogueRow> = known.into_iter().filter(|row| row.destination == place).collect();
         let trusted = self.trusted(copy, !known.is_empty()).await?;
         let (mut trusted, foreign) = self.leave_foreign_lineage(owner, trusted, &known).await?;
         trusted.reason = foreign.or(trusted.reason).or(self.unfinished_rewrite(owner).await?);
@@ -238,7 +238,6 @@ impl Custody {
         let data_tree = copy.repository.node_at(&outcome.tree, "data")?.and_then(|n| n.subtree).map(|id| id.to_string());
         let now = self.now().micros();
         let row = CatalogueRow {
-            destination: copy.row.destination.clone(),
             snapshot: outcome.snapshot.to_string(),
             tree: outcome.tree.to_string(),
             data_tree: data_tree.clone().unwrap_or_default(),

@@ -9,7 +9,7 @@ use std::{
 use keepsake_repository::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::{CustodyError, CustodyResult};
+use crate::{CustodyError, CustodyResult, destination_config::DestinationConfig};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,7 +37,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// `section.key`.
-    pub name: &'static str,
+    pub name: String,
     /// The value; secrets are shown as `(set)`.
     pub value: String,
     /// Where it comes from.
@@ -47,13 +47,15 @@ pub struct Setting {
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    settings: BTreeMap<&'static str, Setting>,
+    settings: BTreeMap<String, Setting>,
+    destinations: DestinationConfig,
 }
 
 /// Every key with its default, whether it is a secret, and what it is for.
-const KEYS: [(&str, &str, bool, &str); 10] = [
+const KEYS: [(&str, &str, bool, &str); 11] = [
     ("vault.url", "vault.db", true, "a SQLite file (relative to the home) or a postgres:// URL"),
     ("media.path", "media", false, "the folder of original files (relative to the home)"),
+    ("copies.min", "1", false, "a backup that fewer destinations than this have has failed"),
     ("trash.days", "30", false, "how long deleted memories wait in the trash"),
     ("rotation.within_hours", "48", false, "`snapshot forget` keeps all snapshots at most so much older than the newest"),
     ("rotation.last", "0", false, "and so many of the newest (here and below: a number, or \"all\")"),
@@ -68,6 +70,9 @@ const KEYS: [(&str, &str, bool, &str); 10] = [
 #[serde(transparent)]
 struct File(BTreeMap<String, BTreeMap<String, toml::Value>>);
 
+/// The section whose keys are those of destinations, by their names.
+const DESTINATIONS: &str = "destinations";
+
 impl Config {
     /// Reads the file, if it is there, and the variables `KEEPSAKE__SECTION__KEY` (or `…_FILE` with a path) over it.
     ///
@@ -76,7 +81,7 @@ impl Config {
     pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> CustodyResult<Self> {
         let mut settings = BTreeMap::new();
         for (name, value, ..) in KEYS {
-            settings.insert(name, Setting { name, value: value.to_owned(), origin: Origin::Default });
+            settings.insert(name.to_owned(), Setting { name: name.to_owned(), value: value.to_owned(), origin: Origin::Default });
         }
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -84,8 +89,13 @@ impl Config {
             Err(error) => return Err(CustodyError::io(path)(error)),
         };
         let File(sections) = toml::from_str(&text).map_err(|e| CustodyError::Usage(format!("{}: {e}", path.display())))?;
+        let mut destinations = DestinationConfig::default();
         for (section, keys) in sections {
             for (key, value) in keys {
+                if section == DESTINATIONS {
+                    destinations.take_table(&key, &value)?;
+                    continue;
+                }
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 Self::set(&mut settings, &format!("{section}.{key}"), value, Origin::File)?;
             }
@@ -99,12 +109,16 @@ impl Config {
                 }
                 None => (name, value.clone()),
             };
+            if let Some((destination, key)) = name.to_lowercase().strip_prefix("destinations__").and_then(|rest| rest.split_once("__")) {
+                destinations.set(destination, key, value, Origin::Environment(variable.clone()))?;
+                continue;
+            }
             Self::set(&mut settings, &name.to_lowercase().replace("__", "."), value, Origin::Environment(variable.clone()))?;
         }
-        Ok(Self { settings })
+        Ok(Self { settings, destinations })
     }
 
-    fn set(settings: &mut BTreeMap<&'static str, Setting>, name: &str, value: String, origin: Origin) -> CustodyResult<()> {
+    fn set(settings: &mut BTreeMap<String, Setting>, name: &str, value: String, origin: Origin) -> CustodyResult<()> {
         let Some((name, ..)) = KEYS.iter().find(|(known, ..)| *known == name) else {
             let known = KEYS.map(|(name, ..)| name).join(", ");
             return Err(CustodyError::Usage(format!("{origin} sets `{name}`, which is no setting; there are {known}")));
@@ -115,13 +129,26 @@ impl Config {
         if name.starts_with("rotation.") && value.parse::<u32>().is_err() && (value != "all" || *name == "rotation.within_hours") {
             return Err(CustodyError::Usage(format!("{origin} sets `{name}` to `{value}`; it needs a number, or \"all\"")));
         }
-        settings.insert(name, Setting { name, value, origin });
+        if *name == "copies.min" && value.parse::<u8>().ok().is_none_or(|count| count == 0) {
+            return Err(CustodyError::Usage(format!("{origin} sets `{name}` to `{value}`; it needs a number of copies, 1 or more")));
+        }
+        settings.insert((*name).to_owned(), Setting { name: (*name).to_owned(), value, origin });
         Ok(())
     }
 
     /// A value by its name.
     pub fn get(&self, name: &str) -> &str {
         self.settings.get(name).map_or("", |s| &s.value)
+    }
+
+    /// How many destinations must have a backup.
+    pub(crate) fn copies_min(&self) -> usize {
+        self.get("copies.min").parse().unwrap_or(1)
+    }
+
+    /// What is set for destinations.
+    pub(crate) fn destinations(&self) -> &DestinationConfig {
+        &self.destinations
     }
 
     /// The rotation of snapshots.
@@ -142,8 +169,8 @@ impl Config {
     /// All values with their origins; what may hold a secret is hidden.
     pub fn shown(&self) -> Vec<Setting> {
         let secret = |name: &str, value: &str| KEYS.iter().any(|(known, _, secret, _)| *known == name && *secret) && value.contains("://");
-        let hide = |s: &Setting| Setting { value: if secret(s.name, &s.value) { "(set)".into() } else { s.value.clone() }, ..s.clone() };
-        self.settings.values().map(hide).collect()
+        let hide = |s: &Setting| Setting { value: if secret(&s.name, &s.value) { "(set)".into() } else { s.value.clone() }, ..s.clone() };
+        self.settings.values().map(hide).chain(self.destinations.shown()).collect()
     }
 
     /// The text of a new home's file: every key as a comment.

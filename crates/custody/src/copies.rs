@@ -5,25 +5,21 @@ use std::{path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use keepsake_record::OwnerId;
 use keepsake_repository::{KdfCost, Password, Repository, RepositoryError};
-use keepsake_storage::{LocalStore, ObjectName, Prefixed, PutMode, Store};
-use keepsake_vault::{DestinationRow, RepositoryRow};
+use keepsake_storage::{ObjectName, Prefixed, PutMode, Store};
+use keepsake_vault::RepositoryRow;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{
-    Custody, CustodyError, CustodyResult, RecoveryKit,
-    home::{DEFAULT_DESTINATION, KIT_RECIPIENT},
-    keys::seal_to,
-};
+use crate::{Custody, CustodyError, CustodyResult, RecoveryKit, home::KIT_RECIPIENT, keys::seal_to};
 
 /// What a person may know of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepositoryView {
     /// Whose; `system` for the instance's own.
     pub owner: String,
-    /// The destination's name.
-    pub destination: String,
+    /// The names of the destinations, the nearest first.
+    pub destinations: Vec<String>,
     /// The repository's id.
     pub repository: String,
     /// Which master key.
@@ -49,38 +45,24 @@ pub(crate) struct Copy {
 }
 
 impl Custody {
-    /// Opens a destination.
-    pub(crate) fn destination_store(&self, destination: &DestinationRow) -> CustodyResult<Arc<dyn Store>> {
-        let Some(path) = destination.url.strip_prefix("file:") else {
-            return Err(CustodyError::Usage(format!(
-                "destination `{}` is no `file:` place; other places come with a later version",
-                destination.name
-            )));
-        };
-        let store: Arc<dyn Store> = Arc::new(LocalStore::open(self.home.join(path))?);
-        Ok(self.faults.as_ref().map_or_else(|| store.clone(), |faults| faults(store.clone())))
-    }
-
-    pub(crate) async fn default_destination(&self) -> CustodyResult<DestinationRow> {
-        let rows = self.vault.destinations().await?;
-        rows.into_iter().find(|d| d.name == DEFAULT_DESTINATION).ok_or_else(|| CustodyError::Damaged("this home has no destination".into()))
-    }
-
     /// The repository of an owner (or of the instance), if there is one.
     pub(crate) async fn copy(&self, owner: Option<OwnerId>) -> CustodyResult<Option<Copy>> {
-        let destination = self.default_destination().await?;
-        let rows = self.vault.repositories(owner).await?;
-        match rows.into_iter().find(|r| r.destination == destination.name) {
+        match self.vault.repository(owner).await? {
             Some(row) => self.open_copy(&row).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Opens a repository of the default destination.
+    /// Opens a repository, at all destinations at once.
     pub(crate) async fn open_copy(&self, row: &RepositoryRow) -> CustodyResult<Copy> {
-        let destination = self.default_destination().await?;
+        let store = self.places(row.owner).await?.store.clone();
+        self.open_copy_in(store, row).await
+    }
+
+    /// Opens the copy of a repository in a store.
+    pub(crate) async fn open_copy_in(&self, store: Arc<dyn Store>, row: &RepositoryRow) -> CustodyResult<Copy> {
         let password = self.password(row)?;
-        let store = Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&row.prefix)?);
+        let store = Prefixed::new(store, ObjectName::new(&row.prefix)?);
         let engine = self.engine.clone();
         let (cache, faulty) = (self.home.join("cache"), self.faults.is_some());
         let repository = blocking(move || {
@@ -103,7 +85,7 @@ impl Custody {
         match self.copy(owner).await? {
             Some(copy) => Ok(copy),
             None => Err(RepositoryError::NoRepository {
-                place: format!("{} yet: run `keepsake backup` first", self.default_destination().await?.url),
+                place: format!("{} yet: run `keepsake backup` first", self.places(owner).await?.store.describe()),
             }
             .into()),
         }
@@ -127,9 +109,8 @@ impl Custody {
     }
 
     async fn create_copy(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
-        let destination = self.default_destination().await?;
         let place = place_of(owner);
-        let store = self.destination_store(&destination)?;
+        let store = self.places(owner).await?.store.clone();
         let password = Password::random(&*self.engine);
         let (engine, secret) = (self.engine.clone(), password.clone());
         let (outer, folder) = (store.clone(), place.clone());
@@ -140,20 +121,14 @@ impl Custody {
         .await?;
         let row = RepositoryRow {
             owner,
-            destination: destination.name.clone(),
             repository: repository.id().to_string(),
             generation,
             prefix,
             password: self.keys.seal(password.reveal().as_bytes())?,
         };
         self.write_recovery_file(&*store, &place, &row, &password).await?;
-        let entry = self.entry(
-            owner,
-            "repository.create",
-            &row.repository,
-            keepsake_vault::Outcome::Complete,
-            json!({ "destination": destination.name, "generation": generation }),
-        );
+        let entry =
+            self.entry(owner, "repository.create", &row.repository, keepsake_vault::Outcome::Complete, json!({ "generation": generation }));
         self.vault.add_repository(&row, &entry).await?;
         Ok(Copy { repository, row })
     }
@@ -179,8 +154,7 @@ impl Custody {
 
     /// Writes the recovery file of a repository anew, after its password changed.
     pub(crate) async fn renew_recovery_file(&self, owner: Option<OwnerId>, row: &RepositoryRow, password: &Password) -> CustodyResult<()> {
-        let destination = self.default_destination().await?;
-        let store = self.destination_store(&destination)?;
+        let store = self.places(owner).await?.store.clone();
         self.write_recovery_file(&*store, &place_of(owner), row, password).await
     }
 
@@ -203,7 +177,7 @@ impl Custody {
         let Copy { row, repository } = self.existing_copy(owner).await?;
         Ok(RepositoryView {
             owner: owner.map_or_else(|| "system".to_owned(), |id| id.to_string()),
-            destination: row.destination,
+            destinations: self.vault.destinations().await?.into_iter().map(|d| d.name).collect(),
             repository: row.repository,
             generation: row.generation,
             restic_location: repository.place(),

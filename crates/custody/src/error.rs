@@ -97,6 +97,11 @@ impl CustodyError {
         }
     }
 
+    /// Whether a place failed or refused, as opposed to what is in it.
+    pub(crate) fn is_of_the_place(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Io { .. } | Self::Repository(RepositoryError::Store(_)))
+    }
+
     pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.display().to_string(), source }
     }

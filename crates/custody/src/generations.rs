@@ -58,8 +58,7 @@ impl Custody {
         }
         let Copy { row, .. } = self.refuse_if_snapshots_miss(owner, copy).await?;
         let next = row.generation + 1;
-        let destination = self.default_destination().await?;
-        let (store, place) = (self.destination_store(&destination)?, place_of(owner));
+        let (store, place) = (self.places(owner).await?.store.clone(), place_of(owner));
         let password = Password::random(&*self.engine);
         let (engine, secret) = (self.engine.clone(), password.clone());
         let (repository, generation, prefix) = blocking(move || {
@@ -83,10 +82,9 @@ impl Custody {
         Ok(progress)
     }
 
-    pub(crate) fn new_row(&self, owner: Option<OwnerId>, destination: &str, progress: &Progress) -> RepositoryRow {
+    pub(crate) fn new_row(&self, owner: Option<OwnerId>, progress: &Progress) -> RepositoryRow {
         RepositoryRow {
             owner,
-            destination: destination.to_owned(),
             repository: progress.repository.clone(),
             generation: progress.generation,
             prefix: progress.prefix.clone(),
@@ -103,8 +101,8 @@ impl Custody {
         whole: bool,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<Option<CopyOutcome>> {
-        let Copy { repository: old, row } = self.existing_copy(owner).await?;
-        let new = match self.open_copy(&self.new_row(owner, &row.destination, progress)).await {
+        let Copy { repository: old, .. } = self.existing_copy(owner).await?;
+        let new = match self.open_copy(&self.new_row(owner, progress)).await {
             // The old one is there: this one alone is gone.
             Err(error) if is_gone(&error) => return Ok(None),
             other => other?.repository,
@@ -139,7 +137,7 @@ impl Custody {
 
     /// Gives up a generation that is not used yet, and of which something is gone or damaged.
     pub(crate) async fn abandon(&self, owner: Option<OwnerId>, progress: &Progress) -> CustodyResult<()> {
-        let store = self.destination_store(&self.default_destination().await?)?;
+        let store = self.places(owner).await?.store.clone();
         let recovery = ObjectName::new(format!("{}/recovery-{}.age", place_of(owner), progress.generation))?;
         let place = Prefixed::new(store.clone(), ObjectName::new(&progress.prefix)?);
         blocking(move || {
@@ -160,8 +158,7 @@ impl Custody {
         progress: &Progress,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<u64> {
-        let destination = self.default_destination().await?;
-        let store = self.destination_store(&destination)?;
+        let store = self.places(owner).await?.store.clone();
         let used = self.existing_copy(owner).await?;
         if used.row.prefix == progress.old_prefix {
             return Err(CustodyError::Damaged("the generation to remove is the one that is used".into()));
@@ -189,7 +186,7 @@ impl Custody {
         let removed = blocking(move || {
             let record = |copied: &CopyOutcome| {
                 let remade = renamed(copied.snapshots.iter().map(|(old, new)| (old, new)));
-                let recorded = runtime.block_on(vault.replace_snapshots(owner, &row.destination, &remade, &entry));
+                let recorded = runtime.block_on(vault.replace_snapshots(owner, &remade, &entry));
                 recorded
                     .map_err(|e| RepositoryError::Outside { path: "the vault".into(), source: std::io::Error::other(e.to_string()) })?;
                 Ok(store.delete(&recovery)?)

@@ -14,10 +14,10 @@ use keepsake_storage::{LocalStore, Store};
 use keepsake_vault::{Ambient, AuditEntry, DestinationRow, Outcome, Vault, VaultUrl};
 use serde_json::json;
 
-use crate::{Config, CustodyError, CustodyResult, FileKeyProvider, KeyProvider, RecoveryKit};
+use crate::{Config, CustodyError, CustodyResult, FileKeyProvider, KeyProvider, RecoveryKit, places::OpenPlaces};
 
-/// What tests put between a home and a destination.
-type Faults = Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
+/// What tests put between a home and a destination of a name.
+pub(crate) type Faults = Arc<dyn Fn(&str, Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
 
 /// An open home.
 pub struct Custody {
@@ -30,6 +30,7 @@ pub struct Custody {
     pub(crate) actor: String,
     pub(crate) limits: ShardLimits,
     pub(crate) faults: Option<Faults>,
+    pub(crate) open_places: OpenPlaces,
     instance: InstanceId,
 }
 
@@ -113,7 +114,7 @@ impl Custody {
         let entry = custody.instance_entry("init", &home.display().to_string());
         let recipient = kit.recipient();
         custody.vault.set_fact(KIT_RECIPIENT, &recipient, &entry).await?;
-        let backups = DestinationRow { name: DEFAULT_DESTINATION.into(), url: "file:backups".into() };
+        let backups = DestinationRow { name: DEFAULT_DESTINATION.into(), url: "file:backups".into(), ..DestinationRow::default() };
         custody.vault.add_destination(&backups, &custody.instance_entry("destination.add", &backups.name)).await?;
         let owner = custody.new_owner(owner_name);
         custody.vault.create_owner(&owner, &custody.done(owner.id, "owner.create", &owner.name)).await?;
@@ -180,6 +181,7 @@ impl Custody {
             actor: actor.into(),
             limits: ShardLimits::FORMAT,
             faults: None,
+            open_places: OpenPlaces::default(),
             instance,
         })
     }

@@ -12,6 +12,9 @@ mod bundle;
 mod collections;
 mod config;
 mod copies;
+mod destination_config;
+mod destinations;
+mod disks;
 mod drafts;
 mod elsewhere;
 mod error;
@@ -27,6 +30,7 @@ mod lineages;
 mod memories;
 mod parents;
 mod passwords;
+mod places;
 mod pruning;
 mod recover;
 mod reencryption;
@@ -36,6 +40,7 @@ mod rewriting;
 mod rotation;
 mod sample;
 mod snapshots;
+mod suspects;
 mod system;
 mod trust;
 mod unpacking;
@@ -59,6 +64,7 @@ pub use keys::{FileKeyProvider, KeyProvider};
 pub use kit::RecoveryKit;
 pub use memories::{MemoryDraft, MemoryEdit, SearchPage};
 pub use passwords::{KeyRow, RewrapReport};
+pub use places::MissedCopies;
 pub use recover::{RestoreChoice, RestoreMode, RestorePlan, VaultRestoreReport};
 pub use reencryption::ReencryptReport;
 pub use repairing::{RepairPlan, SnapshotsRepaired};
@@ -68,9 +74,11 @@ pub use sample::{SampleSpec, drawn_photo, sample_memories};
 pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
 pub use verify::VerifyReport;
 
+pub use destinations::{DestinationReport, DestinationSettings, DestinationView, NewDestination, Usage};
 pub use keepsake_formats::import::{FieldMap, Format};
 pub use keepsake_repository::{
     CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RepairReport, RestoreOptions, RestoreOutcome, Share,
     Silent,
 };
+pub use keepsake_storage::{Findings, PlaceSettings, Settled};
 pub use keepsake_vault::{AuditRow, DestinationRow, ListFilter, Page, SearchState};

@@ -54,7 +54,7 @@ impl Custody {
     /// files: everything that was recorded and not forgotten.
     async fn to_prune(&self, owner: Option<OwnerId>) -> CustodyResult<(Trusted, Protected)> {
         let copy = self.existing_copy(owner).await?;
-        let rows = self.vault.catalogue(owner).await?.into_iter().filter(|row| row.destination == copy.row.destination);
+        let rows = self.vault.catalogue(owner).await?.into_iter();
         let recorded: BTreeMap<Id, Id> = rows.filter_map(|row| Some((row.snapshot.parse().ok()?, row.tree.parse().ok()?))).collect();
         Ok((self.trusted(copy, false).await?, Protected(recorded)))
     }

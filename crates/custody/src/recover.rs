@@ -99,7 +99,7 @@ impl Custody {
         }
         if let [only] = owners.as_slice()
             && self.vault.head(only.id).await?.seq == 0
-            && self.vault.repositories(Some(only.id)).await?.is_empty()
+            && self.vault.repository(Some(only.id)).await?.is_none()
         {
             let entry =
                 self.entry(Some(theirs.id), "owner.adopt", &theirs.name, Outcome::Complete, json!({ "instead_of": only.id.to_string() }));

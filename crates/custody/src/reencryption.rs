@@ -191,11 +191,10 @@ impl Custody {
         alone: &Lease,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<Option<Progress>> {
-        let destination = self.default_destination().await?;
-        let row = self.new_row(owner, &destination.name, &progress);
+        let row = self.new_row(owner, &progress);
         let Some(copied) = self.came_since(owner, &progress, monitor).await? else { return Ok(None) };
         let password = self.password(&row)?;
-        let place: Arc<dyn Store> = Arc::new(Prefixed::new(self.destination_store(&destination)?, ObjectName::new(&progress.prefix)?));
+        let place: Arc<dyn Store> = Arc::new(Prefixed::new(self.places(owner).await?.store.clone(), ObjectName::new(&progress.prefix)?));
         let (engine, secret) = (self.engine.clone(), password.clone());
         let told = json!({ "generation": progress.generation, "snapshots": copied.len() }).to_string();
         let opened = blocking(move || {

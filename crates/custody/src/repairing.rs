@@ -46,7 +46,7 @@ impl Custody {
     pub async fn plan_repair(&self, owner: Option<OwnerId>, monitor: Arc<dyn Monitor>) -> CustodyResult<RepairPlan> {
         let result = async {
             let copy = self.copy_to_repair(owner).await?;
-            let recorded: BTreeSet<Id> = self.recorded(owner, &copy).await?.into_keys().collect();
+            let recorded: BTreeSet<Id> = self.recorded(owner).await?.into_keys().collect();
             let (copy, plan) = blocking(move || {
                 let report = copy.repository.check(&CheckOptions { read_data: Some(Share::All) }, &*monitor)?;
                 let packs = report.damage.iter().filter_map(|damage| damage.pack).collect();
@@ -107,8 +107,8 @@ impl Custody {
     }
 
     /// The catalogue's rows of a repository, by snapshot.
-    async fn recorded(&self, owner: Option<OwnerId>, copy: &Copy) -> CustodyResult<BTreeMap<Id, CatalogueRow>> {
-        let rows = self.vault.catalogue(owner).await?.into_iter().filter(|row| row.destination == copy.row.destination);
+    async fn recorded(&self, owner: Option<OwnerId>) -> CustodyResult<BTreeMap<Id, CatalogueRow>> {
+        let rows = self.vault.catalogue(owner).await?.into_iter();
         Ok(rows.filter_map(|row| Some((row.snapshot.parse().ok()?, row))).collect())
     }
 
@@ -120,10 +120,9 @@ impl Custody {
         lost: BTreeSet<Id>,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<SnapshotsRepaired> {
-        let mut rows = self.recorded(owner, &copy).await?;
+        let mut rows = self.recorded(owner).await?;
         let wanted: Vec<(Id, Option<Snapshot>)> =
             lost.into_iter().map(|id| (id, rows.remove(&id).and_then(|row| self.again(owner, &row)))).collect();
-        let destination = copy.row.destination.clone();
         let (report, remade) = blocking(move || {
             let (mut report, mut remade) = (SnapshotsRepaired::default(), Vec::new());
             copy.repository.load_index()?;
@@ -147,11 +146,11 @@ impl Custody {
         .await?;
         if !remade.is_empty() {
             let entry = self.entry(owner, "snapshot.remade", "", Outcome::Complete, json!({}));
-            self.vault.replace_snapshots(owner, &destination, &remade, &entry).await?;
+            self.vault.replace_snapshots(owner, &remade, &entry).await?;
         }
         if !report.lost.is_empty() {
             let entry = self.entry(owner, "snapshot.lost", "", Outcome::Complete, json!({ "snapshots": report.lost }));
-            self.vault.strike_snapshots(owner, &destination, &report.lost, &entry).await?;
+            self.vault.strike_snapshots(owner, &report.lost, &entry).await?;
         }
         Ok(report)
     }

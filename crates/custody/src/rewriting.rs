@@ -152,7 +152,7 @@ impl Custody {
         let rows = self.vault.catalogue(owner).await?;
         blocking(move || {
             let there: BTreeSet<String> = copy.repository.snapshot_ids()?.iter().map(Id::to_string).collect();
-            let recorded = rows.iter().filter(|row| row.destination == copy.row.destination);
+            let recorded = rows.iter();
             match recorded.map(|row| &row.snapshot).find(|id| !there.contains(*id)) {
                 None => Ok(copy),
                 Some(id) => Err(CustodyError::Damaged(format!("snapshot {} is missing: `keepsake repair` comes first", &id[..8]))),
@@ -239,7 +239,7 @@ impl Custody {
         .await?;
         if !remade.is_empty() {
             let entry = self.done(owner, "snapshot.remade", "");
-            self.vault.replace_snapshots(Some(owner), &copy.row.destination, &remade, &entry).await?;
+            self.vault.replace_snapshots(Some(owner), &remade, &entry).await?;
         }
         let made = remade.into_iter().map(|remade| (remade.old, remade.new)).collect();
         Ok((copy, Pass { made, gone: outcome.gone, known }))
@@ -290,7 +290,7 @@ impl Custody {
         .await?;
         if !pairs.is_empty() {
             let entry = self.done(owner, "snapshot.remade", "");
-            self.vault.replace_snapshots(Some(owner), &copy.row.destination, &pairs, &entry).await?;
+            self.vault.replace_snapshots(Some(owner), &pairs, &entry).await?;
         }
         Ok(copy)
     }
@@ -300,7 +300,6 @@ impl Custody {
 fn remade_before(copy: &Copy, rows: Vec<CatalogueRow>) -> CustodyResult<Vec<Remade>> {
     let (all, _) = copy.repository.snapshots()?;
     let there: BTreeSet<String> = all.iter().map(|(id, _)| id.to_string()).collect();
-    let rows: Vec<CatalogueRow> = rows.into_iter().filter(|row| row.destination == copy.row.destination).collect();
     let recorded: BTreeSet<&str> = rows.iter().map(|row| row.snapshot.as_str()).collect();
     let mut unrecorded: Vec<&(Id, Snapshot)> =
         all.iter().filter(|(id, s)| s.original.is_some() && !recorded.contains(id.to_string().as_str())).collect();

@@ -121,7 +121,7 @@ impl Custody {
             let begun = self.entry(Some(owner), "snapshot.forget.begin", "", Outcome::Complete, detail.clone());
             let going = serde_json::to_string(&names).map_err(|e| CustodyError::Damaged(e.to_string()))?;
             self.vault.set_fact(&forgetting(owner), &going, &begun).await?;
-            self.vault.strike_snapshots(Some(owner), &copy.row.destination, &names, &self.done(owner, "snapshot.strike", "")).await?;
+            self.vault.strike_snapshots(Some(owner), &names, &self.done(owner, "snapshot.strike", "")).await?;
             blocking(move || Ok(copy.repository.forget(&ids, &*monitor)?)).await?;
             let ended = self.entry(Some(owner), "snapshot.forget", "", Outcome::Complete, detail);
             Ok(self.vault.set_fact(&forgetting(owner), "", &ended).await?)
@@ -143,8 +143,7 @@ impl Custody {
     pub async fn pin_snapshot(&self, owner: OwnerId, name: &str, reason: &str) -> CustodyResult<String> {
         let result = async {
             let (_, id, _) = self.found(owner, &Source::Home, name).await?;
-            let destination = self.default_destination().await?.name;
-            let pin = Pin { destination, snapshot: id.to_string(), reason: reason.into(), at: self.now().micros() };
+            let pin = Pin { snapshot: id.to_string(), reason: reason.into(), at: self.now().micros() };
             self.vault.pin(owner, &pin, &self.done(owner, "snapshot.pin", &pin.snapshot)).await?;
             Ok(pin.snapshot)
         };
@@ -163,7 +162,7 @@ impl Custody {
             let (Some(pin), None) = (hits.next(), hits.next()) else {
                 return Err(CustodyError::Usage(format!("no pinned snapshot is called `{name}`: `keepsake snapshot list` marks them")));
             };
-            self.vault.unpin(owner, &pin.destination, &pin.snapshot, &self.done(owner, "snapshot.unpin", &pin.snapshot)).await?;
+            self.vault.unpin(owner, &pin.snapshot, &self.done(owner, "snapshot.unpin", &pin.snapshot)).await?;
             Ok(pin.snapshot)
         };
         let result = result.await;

@@ -24,10 +24,11 @@ impl Custody {
 
     /// Backs up configuration, owners, places of repositories, the catalogue and the audit log.
     pub(crate) async fn backup_system(&self) -> CustodyResult<()> {
+        self.pay_copies(None, std::sync::Arc::new(Silent)).await?;
         self.end_switch_alone(None).await?;
         let files = self.system_files().await?;
         let trusted = self.trusted(self.make_copy(None).await?, false).await?;
-        let Trusted { copy: Copy { repository, row }, .. } = self.distrust_missing(trusted).await?;
+        let Trusted { copy: Copy { repository, .. }, .. } = self.distrust_missing(trusted).await?;
         let program = concat!("keepsake ", env!("CARGO_PKG_VERSION"));
         let snapshot = Snapshot { tags: self.system_tags(), ..Snapshot::new(self.now().to_string(), SYSTEM_PATH, program) };
         let outcome = blocking(move || {
@@ -37,7 +38,7 @@ impl Custody {
                 .backup(BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), replay: None, snapshot }, &Silent)?)
         })
         .await?;
-        let catalogue = self.row_of_no_history(row.destination, &outcome.snapshot, &outcome.tree, "system".into());
+        let catalogue = self.row_of_no_history(&outcome.snapshot, &outcome.tree, "system".into());
         let entry = self.entry(None, "backup.system", &catalogue.snapshot, Outcome::Complete, json!({}));
         Ok(self.vault.record_snapshot(None, &catalogue, &[], &entry).await?)
     }
@@ -79,14 +80,20 @@ impl Custody {
         for owner in owners.iter().map(|o| Some(o.id)).chain([None]) {
             let name = owner.map_or_else(|| "system".to_owned(), |id| id.to_string());
             catalogue.extend(self.vault.catalogue(owner).await?.into_iter().map(|row| json!({ "owner": name, "row": row })));
-            let rows = self.vault.repositories(owner).await?.into_iter();
-            repositories.extend(rows.map(|r| json!({ "owner": name, "destination": r.destination, "repository": r.repository, "generation": r.generation, "prefix": r.prefix })));
+            let row = self.vault.repository(owner).await?.into_iter();
+            repositories
+                .extend(row.map(|r| json!({ "owner": name, "repository": r.repository, "generation": r.generation, "prefix": r.prefix })));
         }
         files.push(("system/catalogue.ndjson".into(), lines(&catalogue)));
         let destinations = self.vault.destinations().await?;
         files.push((
             "system/destinations.ndjson".into(),
-            lines(&destinations.iter().map(|d| json!({ "name": d.name, "url": d.url })).collect::<Vec<_>>()),
+            lines(
+                &destinations
+                    .iter()
+                    .map(|d| json!({ "name": d.name, "url": d.url, "position": d.position, "settings": d.settings }))
+                    .collect::<Vec<_>>(),
+            ),
         ));
         let config = std::fs::read_to_string(self.home.join("keepsake.toml")).unwrap_or_default();
         files.push(("system/keepsake.toml".into(), config));

@@ -6,16 +6,20 @@ use std::{
 };
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{CheckOptions, Id, Monitor};
-use keepsake_vault::CatalogueRow;
+use keepsake_repository::{CheckOptions, Id, Monitor, Repository};
+use keepsake_vault::{CatalogueRow, Outcome, Standing};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Custody, CustodyResult, Source, copies::blocking};
+use crate::{Custody, CustodyError, CustodyResult, Source, copies::blocking};
 
-/// What a verification found.
-#[derive(Debug, Clone, Serialize)]
+/// What a verification found at one destination.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct VerifyReport {
+    /// The destination's name; empty for a repository elsewhere.
+    pub destination: String,
+    /// Why it was not looked at: it cannot be reached, or is known to lack something.
+    pub passed_over: Option<String>,
     /// What is damaged, one sentence each.
     pub damage: Vec<String>,
     /// Paths that cannot be brought back whole, each with the snapshots that hold it.
@@ -49,76 +53,126 @@ impl VerifyReport {
 }
 
 impl Custody {
-    /// Verifies an owner's repository, and that every recorded snapshot is there.
+    /// Verifies an owner's repository at each destination alone (or at the one that is named), and that every recorded snapshot is there.
+    /// A destination that turns out to be damaged is healed by the next settling, where another one is not.
     ///
     /// # Errors
-    /// There is no repository, it is locked, or it cannot be listed. Damage is in the report.
+    /// There is no repository, it is locked, or it cannot be listed. Damage is in the reports.
     pub async fn verify(
         &self,
         owner: OwnerId,
         from: &Source,
+        destination: Option<&str>,
         options: CheckOptions,
         monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<VerifyReport> {
-        let result = self.run_verify(owner, from, options, monitor).await;
-        let result = match result {
-            Ok(report) if !report.is_sound() => {
-                let detail = json!({ "damage": report.damage.len(), "missing_snapshots": report.missing_snapshots, "foreign_snapshots": report.foreign_snapshots });
-                self.vault.audit(&self.entry(Some(owner), "verify", "", keepsake_vault::Outcome::Failed, detail)).await?;
-                return Ok(report);
+    ) -> CustodyResult<Vec<VerifyReport>> {
+        let result = match from {
+            Source::Home => self.verify_each(owner, destination, options, monitor).await,
+            Source::Elsewhere { .. } => {
+                async {
+                    let repository = self.source(owner, from).await?;
+                    Ok(vec![check(repository, None, Vec::new(), options, monitor).await?.0])
+                }
+                .await
             }
-            other => other,
         };
-        self.audited(Some(owner), "verify", "", result).await
+        for report in result.iter().flatten().filter(|report| !report.is_sound()) {
+            let detail = json!({ "destination": report.destination, "damage": report.damage.len(), "missing_snapshots": report.missing_snapshots, "foreign_snapshots": report.foreign_snapshots });
+            self.vault.audit(&self.entry(Some(owner), "verify", "", Outcome::Failed, detail)).await?;
+        }
+        match result {
+            Ok(reports) if !reports.iter().all(VerifyReport::is_sound) => Ok(reports),
+            other => self.audited(Some(owner), "verify", "", other).await,
+        }
     }
 
-    async fn run_verify(
+    async fn verify_each(
         &self,
         owner: OwnerId,
-        from: &Source,
+        only: Option<&str>,
         options: CheckOptions,
         monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<VerifyReport> {
-        let repository = self.source(owner, from).await?;
-        let destination = self.default_destination().await?.name;
-        // Of a repository elsewhere nothing is recorded, so that nothing can be missing from it.
-        let half_forgotten = match from {
-            Source::Home => self.half_forgotten(owner).await?,
-            Source::Elsewhere { .. } => Vec::new(),
-        };
-        let recorded = match from {
-            Source::Home => Some(self.vault.catalogue(Some(owner)).await?),
-            Source::Elsewhere { .. } => None,
-        };
-        let (report, packs) = blocking(move || {
-            let report = repository.check(&options, &*monitor)?;
-            let compared = match recorded {
-                Some(rows) => Compared::new(&rows, &destination, &repository.snapshot_ids()?),
-                None => Compared::default(),
-            };
-            let (leaving, foreign) = compared.foreign.into_iter().partition(|id| half_forgotten.contains(id));
-            let packs: Vec<Id> = report.damage.iter().filter_map(|d| d.pack).collect();
-            let verified = VerifyReport {
-                damage: report.damage.into_iter().map(|d| d.message).collect(),
-                affected: report.affected.into_iter().map(|(path, ids)| (path, ids.iter().map(Id::to_string).collect())).collect(),
-                missing_snapshots: compared.missing,
-                rolled_back_to: compared.rolled_back_to,
-                foreign_snapshots: foreign,
-                half_forgotten: leaving,
-                orphans: report.orphans.len() as u64,
-                snapshots: report.snapshots,
-                packs: report.packs,
-                packs_read: report.packs_read,
-                bytes_read: report.bytes_read,
-            };
-            Ok((verified, packs))
-        })
-        .await?;
-        if matches!(from, Source::Home) && !packs.is_empty() {
-            self.remember_damage(Some(owner), &packs).await?;
+    ) -> CustodyResult<Vec<VerifyReport>> {
+        let row = self.existing_copy(Some(owner)).await?.row;
+        let rows = self.vault.destinations().await?;
+        if let Some(only) = only.filter(|only| !rows.iter().any(|row| row.name == *only)) {
+            let names = rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(CustodyError::Usage(format!("there is no destination `{only}`; there are {names}")));
         }
-        Ok(report)
+        let (several, copies) = (rows.len() > 1, self.vault.copies(Some(owner)).await?);
+        let suspects = self.suspect_objects(Some(owner)).await?;
+        let mut reports = Vec::new();
+        for place in rows.into_iter().filter(|place| only.is_none_or(|only| only == place.name)) {
+            let stands = copies.iter().find(|copy| copy.destination == place.name).filter(|copy| copy.standing == Standing::Behind);
+            let owes = stands.filter(|_| several && !suspects.has(&place.name)).map(|copy| copy.reason.clone());
+            let passed_over =
+                |reason: String| VerifyReport { destination: place.name.clone(), passed_over: Some(reason), ..VerifyReport::default() };
+            let opened = match (owes, self.destination_store(&place)) {
+                (Some(reason), _) => {
+                    reports.push(passed_over(reason));
+                    continue;
+                }
+                (None, Ok(store)) => self.open_copy_in(store, &row).await,
+                (None, Err(error)) => Err(error),
+            };
+            let repository = match opened {
+                Err(error) if several && only.is_none() && error.is_of_the_place() => {
+                    reports.push(passed_over(error.to_string()));
+                    continue;
+                }
+                other => other?.repository,
+            };
+            let recorded = Some(self.vault.catalogue(Some(owner)).await?);
+            let half = self.half_forgotten(owner).await?;
+            let (mut report, packs, others) = check(repository, recorded, half, options.clone(), monitor.clone()).await?;
+            report.destination.clone_from(&place.name);
+            if several && !(report.damage.is_empty() && report.missing_snapshots.is_empty()) {
+                self.suspect(Some(owner), &place.name, packs.iter().map(Id::to_string), others).await?;
+            } else if !packs.is_empty() {
+                self.remember_damage(Some(owner), &packs).await?;
+            }
+            reports.push(report);
+        }
+        Ok(reports)
     }
+}
+
+/// Checks one copy: what was found, which packs are damaged, and whether something else is. Of a repository elsewhere nothing is recorded, so that
+/// nothing can be missing from it.
+async fn check(
+    repository: Repository,
+    recorded: Option<Vec<CatalogueRow>>,
+    half_forgotten: Vec<String>,
+    options: CheckOptions,
+    monitor: Arc<dyn Monitor>,
+) -> CustodyResult<(VerifyReport, Vec<Id>, bool)> {
+    blocking(move || {
+        let report = repository.check(&options, &*monitor)?;
+        let compared = match recorded {
+            Some(rows) => Compared::new(&rows, &repository.snapshot_ids()?),
+            None => Compared::default(),
+        };
+        let (leaving, foreign) = compared.foreign.into_iter().partition(|id| half_forgotten.contains(id));
+        let packs: Vec<Id> = report.damage.iter().filter_map(|d| d.pack).collect();
+        let others = packs.len() < report.damage.len();
+        let verified = VerifyReport {
+            destination: String::new(),
+            passed_over: None,
+            damage: report.damage.into_iter().map(|d| d.message).collect(),
+            affected: report.affected.into_iter().map(|(path, ids)| (path, ids.iter().map(Id::to_string).collect())).collect(),
+            missing_snapshots: compared.missing,
+            rolled_back_to: compared.rolled_back_to,
+            foreign_snapshots: foreign,
+            half_forgotten: leaving,
+            orphans: report.orphans.len() as u64,
+            snapshots: report.snapshots,
+            packs: report.packs,
+            packs_read: report.packs_read,
+            bytes_read: report.bytes_read,
+        };
+        Ok((verified, packs, others))
+    })
+    .await
 }
 
 /// A destination beside what was recorded of it.
@@ -131,9 +185,8 @@ struct Compared {
 
 impl Compared {
     /// `rows` are in the order in which the snapshots were made.
-    fn new(rows: &[CatalogueRow], destination: &str, there: &[Id]) -> Self {
+    fn new(rows: &[CatalogueRow], there: &[Id]) -> Self {
         let there: BTreeSet<String> = there.iter().map(Id::to_string).collect();
-        let rows: Vec<&CatalogueRow> = rows.iter().filter(|row| row.destination == destination).collect();
         let recorded: BTreeSet<&str> = rows.iter().map(|row| row.snapshot.as_str()).collect();
         let missing: Vec<String> = rows.iter().map(|row| row.snapshot.clone()).filter(|id| !there.contains(id)).collect();
         let newest = rows.iter().rposition(|row| there.contains(&row.snapshot));

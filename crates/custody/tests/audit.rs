@@ -63,7 +63,7 @@ async fn every_verb_leaves_its_entry() {
     verb!("snapshot.show: complete", c.snapshot(owner, &Source::Home, "latest"));
     verb!("snapshot.ls: complete", c.snapshot_files(owner, &Source::Home, "latest", ""));
     verb!("snapshot.diff: complete", c.snapshot_diff(owner, &Source::Home, "latest", "latest"));
-    verb!("verify: complete", c.verify(owner, &Source::Home, CheckOptions::default(), silent.clone()));
+    verb!("verify: complete", c.verify(owner, &Source::Home, None, CheckOptions::default(), silent.clone()));
     let policy = keepsake_custody::Policy::nothing();
     verb!("snapshot.pin: complete", c.pin_snapshot(owner, "latest", "a promise"));
     verb!("snapshot.pin: failed", c.pin_snapshot(owner, "ffffffff", ""));

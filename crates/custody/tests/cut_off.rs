@@ -74,7 +74,7 @@ impl Base {
             copy_folder(&home, &copy);
             let broken: Arc<dyn Store> =
                 Arc::new(Faulty::new(Arc::new(LocalStore::open(copy.join("backups")).expect("a folder")), Fault::CutAfter(cuts)));
-            let custody = self.open(&copy).await.with_faults_for_tests(Arc::new(move |_| broken.clone()));
+            let custody = self.open(&copy).await.with_faults_for_tests(Arc::new(move |_, _| broken.clone()));
             let ended = verb(&custody).await.is_ok();
             custody.close().await;
             drop(custody);
@@ -95,13 +95,13 @@ impl Base {
             assert!(self.by_home(&custody).await.is_subset(&self.by_kit(&copy)), "cut {cuts}: the kit opens all");
             if !keeps {
                 let options = CheckOptions::default();
-                let verified = custody.verify(self.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+                let verified = custody.verify(self.owner, &Source::Home, None, options, Arc::new(Silent)).await.expect("verify").remove(0);
                 assert!(verified.damage.is_empty(), "cut {cuts}: {verified:?}");
             }
             verb(&custody).await.unwrap_or_else(|error| panic!("cut {cuts}, again: {error}"));
             assert_eq!(self.by_kit(&copy), self.by_home(&custody).await, "cut {cuts}, ended");
             let options = CheckOptions { read_data: Some(Share::All) };
-            let verified = custody.verify(self.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+            let verified = custody.verify(self.owner, &Source::Home, None, options, Arc::new(Silent)).await.expect("verify").remove(0);
             assert!(verified.is_sound(), "cut {cuts}, ended: {verified:?}");
             custody.close().await;
             std::fs::remove_dir_all(&copy).expect("remove");
@@ -152,7 +152,7 @@ async fn lost_while(phase: &str) -> (Base, std::path::PathBuf, Custody) {
         copy_folder(&base.folder.path().join("home"), &home);
         let broken: Arc<dyn Store> =
             Arc::new(Faulty::new(Arc::new(LocalStore::open(home.join("backups")).expect("a folder")), Fault::CutAfter(cuts)));
-        let custody = base.open(&home).await.with_faults_for_tests(Arc::new(move |_| broken.clone()));
+        let custody = base.open(&home).await.with_faults_for_tests(Arc::new(move |_, _| broken.clone()));
         custody.reencrypt(Some(base.owner), Arc::new(Silent)).await.expect_err("a cut meets every phase before the work ends");
         custody.close().await;
         for lock in files(&home).into_iter().filter(|file| file.parent().is_some_and(|folder| folder.ends_with("locks"))) {

@@ -13,7 +13,7 @@ async fn add(home: &Home, text: &str) -> String {
 }
 
 async fn verify(home: &Home) -> VerifyReport {
-    home.custody.verify(home.owner, &Source::Home, CheckOptions::default(), Arc::new(Silent)).await.expect("verify")
+    home.custody.verify(home.owner, &Source::Home, None, CheckOptions::default(), Arc::new(Silent)).await.expect("verify").remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +62,7 @@ async fn one_that_was_removed_and_one_that_was_added_are_named() {
         outcome: keepsake_vault::Outcome::Complete,
         detail: serde_json::json!({}),
     };
-    let destination = home.custody.vault().destinations().await.expect("one").remove(0).name;
-    home.custody.vault().strike_snapshots(Some(home.owner), &destination, std::slice::from_ref(&strange), &nothing).await.expect("strike");
+    home.custody.vault().strike_snapshots(Some(home.owner), std::slice::from_ref(&strange), &nothing).await.expect("strike");
     let report = verify(&home).await;
     assert_eq!(report.foreign_snapshots, std::slice::from_ref(&strange));
     home.custody.adopt_snapshot(home.owner, &strange).await.expect("adopt");
@@ -195,9 +194,9 @@ async fn what_was_read_whole_is_trusted_again() {
         home.custody.snapshot_bundle(home.owner, &Source::Home, &new).await.expect("its trees stand in packs that can be read");
     drop(bundle);
     // Verification finds the damage that nothing had met so far, and the next backup mends that, too.
-    home.custody.verify(home.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+    home.custody.verify(home.owner, &Source::Home, None, options, Arc::new(Silent)).await.expect("verify").remove(0);
     let healed = add(&home, "three").await;
-    let report = home.custody.verify(home.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+    let report = home.custody.verify(home.owner, &Source::Home, None, options, Arc::new(Silent)).await.expect("verify").remove(0);
     assert!(!report.affected.values().any(|snapshots| snapshots.contains(&healed)), "{:?}", report.affected);
     let known = || {
         let lists = files(&home.path().join("cache")).into_iter().filter(|file| file.extension().is_some_and(|e| e == "distrusted"));

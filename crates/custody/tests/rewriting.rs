@@ -122,7 +122,7 @@ async fn rewriting_the_backups_is_backing_up_without_it() {
     assert_eq!(told(&home).await, BTreeSet::new());
 
     let options = CheckOptions { read_data: Some(Share::All) };
-    let verified = home.custody.verify(home.owner, &Source::Home, options, Arc::new(Silent)).await.expect("verify");
+    let verified = home.custody.verify(home.owner, &Source::Home, None, options, Arc::new(Silent)).await.expect("verify").remove(0);
     assert!(verified.is_sound(), "{verified:?}");
     for (snapshot, clone) in steps {
         let now = report.snapshots.iter().find(|(old, _)| *old == snapshot).map_or(&snapshot, |(_, new)| new);

@@ -97,19 +97,21 @@ impl Repository {
         let places: Vec<Location> = self.index.read().expect("no holder panics").places(kind, id).collect();
         let mut first = None;
         for place in &places {
-            match read(place) {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    // A store that did not answer says nothing about the pack.
-                    let damaged = match &error {
-                        RepositoryError::Store(error) => error.is_not_found() || error.is_short(),
-                        _ => true,
-                    };
-                    if damaged {
-                        self.suspects.lock().expect("no holder panics").insert(place.pack);
-                    }
-                    first.get_or_insert(error);
+            loop {
+                let Err(error) = read(place) else { return Ok(()) };
+                // A store that did not answer says nothing about the pack.
+                let damaged = match &error {
+                    RepositoryError::Store(error) => error.is_not_found() || error.is_short(),
+                    _ => true,
+                };
+                if damaged && self.ask_elsewhere(&place.pack) {
+                    continue;
                 }
+                if damaged {
+                    self.suspects.lock().expect("no holder panics").insert(place.pack);
+                }
+                first.get_or_insert(error);
+                break;
             }
         }
         match first {
@@ -123,6 +125,12 @@ impl Repository {
             }
             Some(error) => Err(error),
         }
+    }
+
+    /// Whether a pack that is not what it should be may be read from another source. What was read of it is forgotten.
+    fn ask_elsewhere(&self, pack: &Id) -> bool {
+        self.packs.lock().expect("no holder panics").retain(|(id, _)| id != pack);
+        self.store.doubt(&object("data", pack))
     }
 
     /// Opens one blob of a whole pack.

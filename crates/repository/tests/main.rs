@@ -7,6 +7,7 @@ mod folders;
 mod fuzzing;
 mod golden;
 mod model;
+mod network;
 mod pruning;
 mod repairing;
 mod rewriting;

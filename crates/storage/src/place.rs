@@ -9,6 +9,7 @@ use crate::{
     Control, LocalStore, ObjectName, Pace, Retry, Store, StoreError, StoreResult, Traffic,
     cloud::{control_azure, control_s3, open_azure, open_gcs, open_s3},
     net::{Http, Patience, check_host},
+    retry::Schedule,
     sftp::SftpStore,
     webdav::WebDavStore,
 };
@@ -233,7 +234,7 @@ impl Place {
     /// # Errors
     /// What belongs to it cannot be used. Whether it answers is seen at the first call.
     pub fn open(&self, access: &Access, pace: Option<Arc<Pace>>, traffic: Arc<Traffic>) -> StoreResult<Arc<dyn Store>> {
-        self.open_with(access, pace, traffic, Patience::default())
+        self.open_with(access, pace, traffic, Patience::default(), Schedule::default())
     }
 
     fn http(&self, patience: Patience, pace: Option<Arc<Pace>>, traffic: Arc<Traffic>) -> StoreResult<Http> {
@@ -258,12 +259,25 @@ impl Place {
         }
     }
 
+    /// As [`Place::open`], for tests with servers that fail: waits for nothing long.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    #[doc(hidden)]
+    pub fn open_impatiently(&self, access: &Access, traffic: Arc<Traffic>) -> StoreResult<Arc<dyn Store>> {
+        let millis = std::time::Duration::from_millis;
+        let patience = Patience { connect: millis(500), stall: millis(300), grace: millis(300), least_rate: 1 << 20 };
+        let schedule = Schedule { first: millis(1), longest: millis(5), open_for: millis(0), ..Schedule::default() };
+        self.open_with(access, None, traffic, patience, schedule)
+    }
+
     pub(crate) fn open_with(
         &self,
         access: &Access,
         pace: Option<Arc<Pace>>,
         traffic: Arc<Traffic>,
         patience: Patience,
+        schedule: Schedule,
     ) -> StoreResult<Arc<dyn Store>> {
         let http = || self.http(patience, pace.clone(), traffic.clone());
         let store: Arc<dyn Store> = match self.scheme {
@@ -274,7 +288,7 @@ impl Place {
             Scheme::WebDav => Arc::new(WebDavStore::new(self, access, http()?)?),
             Scheme::Sftp => Arc::new(SftpStore::new(self, pace, traffic.clone())),
         };
-        Ok(Arc::new(Retry::new(store, traffic)))
+        Ok(Arc::new(Retry::with(store, traffic, schedule)))
     }
 }
 

@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use crate::{Ledger, Member, ObjectName, Order, PutMode, StoreError, StoreResult};
+use crate::{Ledger, Member, ObjectName, Order, PutMode, StoreError, StoreResult, fan::is_named_by};
 
 /// What was done for one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -30,12 +29,12 @@ pub struct Settled {
 }
 
 /// What to compare, and how closely.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// Only what is below this prefix.
     pub prefix: &'a str,
-    /// Objects that are named here are taken to be damaged at these places, whatever their length.
-    pub suspects: &'a BTreeSet<(String, ObjectName)>,
+    /// Whether an object of a place (by name) may be damaged though its length is right: then it is read.
+    pub closely: &'a (dyn Fn(&str, &ObjectName) -> bool + Sync),
     /// Say what would be done, and do nothing.
     pub dry_run: bool,
 }
@@ -130,12 +129,11 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn is_suspect(&self, at: usize) -> bool {
-        self.scope.suspects.contains(&(self.members[at].name.clone(), self.name.clone()))
+        (self.scope.closely)(&self.members[at].name, self.name)
     }
 
     fn is_right(&self, bytes: &Bytes) -> bool {
-        let digest = || data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
-        !(self.order.hashed)(self.name) || self.name.file_name() == digest()
+        !(self.order.hashed)(self.name) || is_named_by(self.name, bytes)
     }
 
     /// Answers whether to go on with other objects.

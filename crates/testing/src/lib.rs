@@ -2,9 +2,11 @@
 
 #![expect(clippy::print_stdout, reason = "tests tell their seed")]
 
+mod bucket;
 mod corpus;
 mod dice;
 
+pub use bucket::{Bucket, Mishap};
 pub use corpus::replay;
 pub use dice::Dice;
 

@@ -1,4 +1,4 @@
-//! What is known of the copies: destinations, repositories, the catalogue of snapshots, the debt list.
+//! What is known of the repositories: where they are, the catalogue of snapshots, the debt list.
 
 use keepsake_record::OwnerId;
 
@@ -7,22 +7,11 @@ use crate::{
     db::{Arg, Row, Tx},
 };
 
-/// A place for repositories.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DestinationRow {
-    /// Its name.
-    pub name: String,
-    /// Where it is, without secrets.
-    pub url: String,
-}
-
-/// A repository at a destination.
+/// An owner's repository, the same at every destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryRow {
     /// Whose; `None`: the system repository.
     pub owner: Option<OwnerId>,
-    /// The destination's name.
-    pub destination: String,
     /// The repository's id.
     pub repository: String,
     /// Which master key: re-encryption makes the next.
@@ -37,7 +26,6 @@ pub struct RepositoryRow {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[expect(missing_docs, reason = "the columns of the catalogue; each name says it")]
 pub struct CatalogueRow {
-    pub destination: String,
     pub snapshot: String,
     pub tree: String,
     pub data_tree: String,
@@ -71,11 +59,10 @@ fn repository_row(mut row: Row) -> VaultResult<RepositoryRow> {
     let owner = row.text(0)?;
     Ok(RepositoryRow {
         owner: if owner.is_empty() { None } else { Some(owner.parse()?) },
-        destination: row.text(1)?,
-        repository: row.text(2)?,
-        generation: row.int(3)? as u64,
-        prefix: row.text(4)?,
-        password: row.blob(5)?,
+        repository: row.text(1)?,
+        generation: row.int(2)? as u64,
+        prefix: row.text(3)?,
+        password: row.blob(4)?,
     })
 }
 
@@ -83,7 +70,6 @@ async fn catalogue_snapshot(tx: &mut Tx, owner: &str, row: &CatalogueRow) -> Vau
     let skipped = row.skipped.join("\n");
     let args = [
         Arg::Text(owner),
-        Arg::Text(&row.destination),
         Arg::Text(&row.snapshot),
         Arg::Text(&row.tree),
         Arg::Text(&row.data_tree),
@@ -96,34 +82,11 @@ async fn catalogue_snapshot(tx: &mut Tx, owner: &str, row: &CatalogueRow) -> Vau
         Arg::Int(row.at),
         Arg::Text(&skipped),
     ];
-    let sql = "INSERT INTO catalogue (owner, destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO catalogue (owner, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
     tx.execute(sql, &args).await.map(drop)
 }
 
 impl Vault {
-    /// Adds a destination.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn add_destination(&self, destination: &DestinationRow, entry: &AuditEntry) -> VaultResult<()> {
-        let mut tx = self.db.write().await?;
-        let args = [Arg::Text(&destination.name), Arg::Text(&destination.url), Arg::Int(self.ambient.now().micros())];
-        let sql = "INSERT INTO destinations (name, url, since) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET url = excluded.url";
-        tx.execute(sql, &args).await?;
-        self.write_audit(&mut tx, entry).await?;
-        tx.commit().await
-    }
-
-    /// All destinations, by name.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn destinations(&self) -> VaultResult<Vec<DestinationRow>> {
-        let mut tx = self.db.read().await?;
-        let rows = tx.fetch("SELECT name, url FROM destinations ORDER BY name", &[]).await?;
-        rows.into_iter().map(|mut row| Ok(DestinationRow { name: row.text(0)?, url: row.text(1)? })).collect()
-    }
-
     /// Records a new repository.
     ///
     /// # Errors
@@ -133,14 +96,17 @@ impl Vault {
         let owner = owner_column(row.owner);
         let args = [
             Arg::Text(&owner),
-            Arg::Text(&row.destination),
             Arg::Text(&row.repository),
             Arg::Int(row.generation as i64),
             Arg::Text(&row.prefix),
             Arg::Blob(&row.password),
             Arg::Int(self.ambient.now().micros()),
         ];
-        tx.execute("INSERT INTO repositories (owner, destination, repository, generation, prefix, password, since) VALUES ($1, $2, $3, $4, $5, $6, $7)", &args).await?;
+        tx.execute(
+            "INSERT INTO repositories (owner, repository, generation, prefix, password, since) VALUES ($1, $2, $3, $4, $5, $6)",
+            &args,
+        )
+        .await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
@@ -152,21 +118,20 @@ impl Vault {
     pub async fn set_repository_password(&self, row: &RepositoryRow, entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(row.owner);
-        let args = [Arg::Text(&owner), Arg::Text(&row.destination), Arg::Blob(&row.password)];
-        tx.execute("UPDATE repositories SET password = $3 WHERE owner = $1 AND destination = $2", &args).await?;
+        let args = [Arg::Text(&owner), Arg::Blob(&row.password)];
+        tx.execute("UPDATE repositories SET password = $2 WHERE owner = $1", &args).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
 
-    /// The repositories of an owner, or the system repository.
+    /// The repository of an owner, or the system repository.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn repositories(&self, owner: Option<OwnerId>) -> VaultResult<Vec<RepositoryRow>> {
+    pub async fn repository(&self, owner: Option<OwnerId>) -> VaultResult<Option<RepositoryRow>> {
         let mut tx = self.db.read().await?;
-        let sql =
-            "SELECT owner, destination, repository, generation, prefix, password FROM repositories WHERE owner = $1 ORDER BY destination";
-        tx.fetch(sql, &[Arg::Text(&owner_column(owner))]).await?.into_iter().map(repository_row).collect()
+        let sql = "SELECT owner, repository, generation, prefix, password FROM repositories WHERE owner = $1";
+        tx.fetch_one(sql, &[Arg::Text(&owner_column(owner))]).await?.map(repository_row).transpose()
     }
 
     /// Records a snapshot and replaces the debt list, with the audit entry of the backup.
@@ -202,21 +167,20 @@ impl Vault {
     /// The database fails.
     pub async fn catalogue(&self, owner: Option<OwnerId>) -> VaultResult<Vec<CatalogueRow>> {
         let mut tx = self.db.read().await?;
-        let sql = "SELECT destination, snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped FROM catalogue WHERE owner = $1 ORDER BY at, snapshot";
+        let sql = "SELECT snapshot, tree, data_tree, kind, parent, lineage, seq, mark, layout, at, skipped FROM catalogue WHERE owner = $1 ORDER BY at, snapshot";
         let read = |mut row: Row| {
             Ok(CatalogueRow {
-                destination: row.text(0)?,
-                snapshot: row.text(1)?,
-                tree: row.text(2)?,
-                data_tree: row.text(3)?,
-                kind: row.text(4)?,
-                parent: row.opt_text(5)?,
-                lineage: row.text(6)?,
-                seq: row.int(7)? as u64,
-                mark: row.text(8)?,
-                layout: row.int(9)? as u32,
-                at: row.int(10)?,
-                skipped: row.text(11)?.lines().map(str::to_owned).collect(),
+                snapshot: row.text(0)?,
+                tree: row.text(1)?,
+                data_tree: row.text(2)?,
+                kind: row.text(3)?,
+                parent: row.opt_text(4)?,
+                lineage: row.text(5)?,
+                seq: row.int(6)? as u64,
+                mark: row.text(7)?,
+                layout: row.int(8)? as u32,
+                at: row.int(9)?,
+                skipped: row.text(10)?.lines().map(str::to_owned).collect(),
             })
         };
         tx.fetch(sql, &[Arg::Text(&owner_column(owner))]).await?.into_iter().map(read).collect()

@@ -9,6 +9,7 @@
 mod ambient;
 mod audit;
 mod db;
+mod destinations;
 mod error;
 mod leases;
 mod ledger;
@@ -26,9 +27,10 @@ mod write;
 
 pub use ambient::Ambient;
 pub use audit::{AuditEntry, AuditRow, Outcome};
+pub use destinations::{CopyRow, DestinationRow, Standing};
 pub use error::{VaultError, VaultResult, again};
 pub use leases::{Lease, backup_lease};
-pub use ledger::{CatalogueRow, Debt, DestinationRow, RepositoryRow};
+pub use ledger::{CatalogueRow, Debt, RepositoryRow};
 pub use media::{MediaState, MediumRow};
 pub use memories::{IdState, ListFilter, MemoryRow, Page, SourceState};
 pub use owners::Head;

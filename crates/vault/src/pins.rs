@@ -12,8 +12,6 @@ use crate::{
 /// A snapshot that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// Where the snapshot is.
-    pub destination: String,
     /// Its id.
     pub snapshot: String,
     /// Why it stays.
@@ -43,8 +41,8 @@ impl Vault {
     pub async fn pin(&self, owner: OwnerId, pin: &Pin, entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner.to_string();
-        let args = [Arg::Text(&owner), Arg::Text(&pin.destination), Arg::Text(&pin.snapshot), Arg::Text(&pin.reason), Arg::Int(pin.at)];
-        let sql = "INSERT INTO pins (owner, destination, snapshot, reason, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, destination, snapshot) DO UPDATE SET reason = excluded.reason, at = excluded.at";
+        let args = [Arg::Text(&owner), Arg::Text(&pin.snapshot), Arg::Text(&pin.reason), Arg::Int(pin.at)];
+        let sql = "INSERT INTO pins (owner, snapshot, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (owner, snapshot) DO UPDATE SET reason = excluded.reason, at = excluded.at";
         tx.execute(sql, &args).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
@@ -54,11 +52,11 @@ impl Vault {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn unpin(&self, owner: OwnerId, destination: &str, snapshot: &str, entry: &AuditEntry) -> VaultResult<bool> {
+    pub async fn unpin(&self, owner: OwnerId, snapshot: &str, entry: &AuditEntry) -> VaultResult<bool> {
         let mut tx = self.db.write().await?;
         let owner = owner.to_string();
-        let args = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(snapshot)];
-        let gone = tx.execute("DELETE FROM pins WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await? > 0;
+        let args = [Arg::Text(&owner), Arg::Text(snapshot)];
+        let gone = tx.execute("DELETE FROM pins WHERE owner = $1 AND snapshot = $2", &args).await? > 0;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await?;
         Ok(gone)
@@ -70,10 +68,9 @@ impl Vault {
     /// The database fails.
     pub async fn pins(&self, owner: OwnerId) -> VaultResult<Vec<Pin>> {
         let mut tx = self.db.read().await?;
-        let sql = "SELECT destination, snapshot, reason, at FROM pins WHERE owner = $1 ORDER BY destination, snapshot";
+        let sql = "SELECT snapshot, reason, at FROM pins WHERE owner = $1 ORDER BY snapshot";
         let rows = tx.fetch(sql, &[Arg::Text(&owner.to_string())]).await?;
-        let read =
-            |mut row: crate::db::Row| Ok(Pin { destination: row.text(0)?, snapshot: row.text(1)?, reason: row.text(2)?, at: row.int(3)? });
+        let read = |mut row: crate::db::Row| Ok(Pin { snapshot: row.text(0)?, reason: row.text(1)?, at: row.int(2)? });
         rows.into_iter().map(read).collect()
     }
 
@@ -81,19 +78,13 @@ impl Vault {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn strike_snapshots(
-        &self,
-        owner: Option<OwnerId>,
-        destination: &str,
-        snapshots: &[String],
-        entry: &AuditEntry,
-    ) -> VaultResult<()> {
+    pub async fn strike_snapshots(&self, owner: Option<OwnerId>, snapshots: &[String], entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(owner);
         for snapshot in snapshots {
-            let args = [Arg::Text(&owner), Arg::Text(destination), Arg::Text(snapshot)];
-            tx.execute("DELETE FROM catalogue WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await?;
-            tx.execute("DELETE FROM pins WHERE owner = $1 AND destination = $2 AND snapshot = $3", &args).await?;
+            let args = [Arg::Text(&owner), Arg::Text(snapshot)];
+            tx.execute("DELETE FROM catalogue WHERE owner = $1 AND snapshot = $2", &args).await?;
+            tx.execute("DELETE FROM pins WHERE owner = $1 AND snapshot = $2", &args).await?;
         }
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
@@ -103,15 +94,9 @@ impl Vault {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn replace_snapshots(
-        &self,
-        owner: Option<OwnerId>,
-        destination: &str,
-        made: &[Remade],
-        entry: &AuditEntry,
-    ) -> VaultResult<()> {
+    pub async fn replace_snapshots(&self, owner: Option<OwnerId>, made: &[Remade], entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
-        put_in_place(&mut tx, &owner_column(owner), destination, made).await?;
+        put_in_place(&mut tx, &owner_column(owner), made).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
@@ -133,18 +118,18 @@ impl Vault {
         let owner = owner_column(row.owner);
         let args = [
             Arg::Text(&owner),
-            Arg::Text(&row.destination),
             Arg::Text(&row.repository),
             Arg::Int(row.generation as i64),
             Arg::Text(&row.prefix),
             Arg::Blob(&row.password),
             Arg::Text(old),
         ];
-        let sql = "UPDATE repositories SET repository = $3, generation = $4, prefix = $5, password = $6 WHERE owner = $1 AND destination = $2 AND repository = $7";
+        let sql =
+            "UPDATE repositories SET repository = $2, generation = $3, prefix = $4, password = $5 WHERE owner = $1 AND repository = $6";
         if tx.execute(sql, &args).await? == 0 {
             return Ok(false);
         }
-        put_in_place(&mut tx, &owner, &row.destination, made).await?;
+        put_in_place(&mut tx, &owner, made).await?;
         put_fact(&mut tx, fact.0, fact.1).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await?;
@@ -152,14 +137,14 @@ impl Vault {
     }
 }
 
-async fn put_in_place(tx: &mut Tx, owner: &str, destination: &str, made: &[Remade]) -> VaultResult<()> {
+async fn put_in_place(tx: &mut Tx, owner: &str, made: &[Remade]) -> VaultResult<()> {
     for Remade { old, new, tree, data_tree } in made {
-        let place = [Arg::Text(owner), Arg::Text(destination), Arg::Text(old), Arg::Text(new)];
+        let place = [Arg::Text(owner), Arg::Text(old), Arg::Text(new)];
         let row = [place.as_slice(), &[Arg::OptText(tree.as_deref()), Arg::OptText(data_tree.as_deref())]].concat();
-        let sql = "UPDATE catalogue SET snapshot = $4, tree = COALESCE($5, tree), data_tree = COALESCE($6, data_tree) WHERE owner = $1 AND destination = $2 AND snapshot = $3";
+        let sql = "UPDATE catalogue SET snapshot = $3, tree = COALESCE($4, tree), data_tree = COALESCE($5, data_tree) WHERE owner = $1 AND snapshot = $2";
         tx.execute(sql, &row).await?;
-        tx.execute("UPDATE catalogue SET parent = $4 WHERE owner = $1 AND destination = $2 AND parent = $3", &place).await?;
-        tx.execute("UPDATE pins SET snapshot = $4 WHERE owner = $1 AND destination = $2 AND snapshot = $3", &place).await?;
+        tx.execute("UPDATE catalogue SET parent = $3 WHERE owner = $1 AND parent = $2", &place).await?;
+        tx.execute("UPDATE pins SET snapshot = $3 WHERE owner = $1 AND snapshot = $2", &place).await?;
     }
     Ok(())
 }

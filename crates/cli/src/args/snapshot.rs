@@ -81,6 +81,9 @@ pub struct Verify {
     /// Read the packs too: all, or a share such as 10% or 1/12
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%", require_equals = true)]
     pub read_data: Option<String>,
+    /// Only at this destination [default: at each of them]
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    pub destination: Option<String>,
     #[command(flatten)]
     pub from: From,
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use keepsake_custody::{BackupKind, CheckOptions, CustodyError, CustodyResult, Share};
+use keepsake_custody::{BackupKind, CheckOptions, CustodyError, CustodyResult, Share, VerifyReport};
 use serde_json::json;
 
 use crate::{
@@ -80,11 +80,35 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
     let progress = context.progress();
-    let report = custody.verify(owner, &source, options, progress.clone()).await;
+    let reports = custody.verify(owner, &source, args.destination.as_deref(), options, progress.clone()).await;
     progress.finish();
-    let report = report?;
+    let reports = reports?;
     custody.close().await;
+    let several = reports.len() > 1;
+    for report in &reports {
+        if several {
+            context.output.say(format!("\n{}", report.destination));
+            context.output.event("destination", json!(report));
+        }
+        show_report(context, report, several);
+    }
+    let code = if reports.iter().any(|report| !report.is_sound()) {
+        DAMAGED
+    } else if reports.iter().any(|report| report.passed_over.is_some()) {
+        SKIPPED
+    } else {
+        COMPLETE
+    };
+    context.output.summary(code, if several { json!({ "destinations": reports }) } else { json!(reports.first()) });
+    Ok(code)
+}
+
+fn show_report(context: &Context, report: &VerifyReport, several: bool) {
     let out = &context.output;
+    if let Some(reason) = &report.passed_over {
+        out.warn(format!("{} was not looked at: {reason}", report.destination));
+        return;
+    }
     let read = if report.packs_read > 0 { format!(", {} read", words::bytes(report.bytes_read)) } else { String::new() };
     out.say(format!(
         "Checked {} in {}{read}.",
@@ -115,13 +139,14 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
     if report.orphans > 0 {
         out.say(format!("{} of an interrupted run belong to nothing; they do no harm.", words::of(report.orphans, "pack", "packs")));
     }
-    let code = if report.is_sound() { COMPLETE } else { DAMAGED };
-    if code == COMPLETE {
+    if report.is_sound() {
         out.say(if report.packs_read > 0 {
             "Everything is as it should be."
         } else {
             "Everything is there. `keepsake verify --read-data` reads every byte, too."
         });
+    } else if several {
+        out.say("`keepsake destination sync` heals it from a destination that has it whole; the next `keepsake backup` does so, too.");
     } else {
         if !report.damage.is_empty() {
             out.say("What the vault still has, the next `keepsake backup` adds again; `keepsake repair` saves what can be read.");
@@ -132,6 +157,4 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
             );
         }
     }
-    out.summary(code, json!(report));
-    Ok(code)
 }

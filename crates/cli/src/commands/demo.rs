@@ -83,7 +83,8 @@ pub async fn run(context: &Context, args: &args::Demo) -> CustodyResult<u8> {
     edits(&custody, owner).await?;
     let incremental = custody.backup(owner, BackupKind::Incremental, progress.clone()).await?;
     run.step("edited 3, deleted 1, backed up", format!("{} added", words::bytes(incremental.bytes_stored)));
-    let report = custody.verify(owner, &Source::Home, CheckOptions { read_data: Some(Share::All) }, progress.clone()).await?;
+    let report =
+        custody.verify(owner, &Source::Home, None, CheckOptions { read_data: Some(Share::All) }, progress.clone()).await?.remove(0);
     run.step(
         "verified every byte",
         if report.is_sound() { format!("{}, no damage", words::of(report.packs, "pack", "packs")) } else { "DAMAGE".into() },

@@ -23,8 +23,11 @@ pub async fn repository(context: &Context, args: &args::Repository) -> CustodyRe
     let out = &context.output;
     out.object(&to_value(&view).unwrap_or_default());
     out.give(format!(
-        "{}\nrepository   {}\ndestination  {}\ngeneration   {}",
-        view.restic_location, view.repository, view.destination, view.generation
+        "{}\nrepository   {}\ndestinations {}\ngeneration   {}",
+        view.restic_location,
+        view.repository,
+        view.destinations.join(", "),
+        view.generation
     ));
     out.give("\nStock restic reads it too:");
     out.give(format!("  export RESTIC_PASSWORD=\"$(keepsake key reveal --yes)\"\n  restic -r {} snapshots", view.restic_location));

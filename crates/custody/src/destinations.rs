@@ -1,0 +1,388 @@
+//! Destinations: added, tried, listed, made equal, taken away.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use keepsake_record::OwnerId;
+use keepsake_repository::ORDER;
+use keepsake_storage::{Findings, LocalStore, Maintained, ObjectName, Place, PlaceSettings, Settled, Store, StoreError, probe};
+use keepsake_vault::{CopyRow, DestinationRow, Standing, backup_lease};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Custody, CustodyError, CustodyResult, Monitor,
+    copies::blocking,
+    disks::{self, Disk},
+};
+
+/// What belongs to a destination beside its URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DestinationSettings {
+    /// How it is reached.
+    #[serde(flatten)]
+    pub place: PlaceSettings,
+    /// How a disk is known again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
+    /// Whether it is somewhere else than the live memories, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off_site: Option<bool>,
+    /// Under whose law it stands, such as `EU`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
+}
+
+/// A destination to be.
+#[derive(Debug, Clone)]
+pub struct NewDestination {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What belongs to it.
+    pub settings: DestinationSettings,
+    /// Make the bucket or container if it is not there.
+    pub make: bool,
+}
+
+/// What is known of a destination.
+#[derive(Debug, Clone, Serialize)]
+pub struct DestinationView {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What sort of thing keeps the bytes.
+    pub media: &'static str,
+    /// Whether it is somewhere else than the live memories, if that is known.
+    pub off_site: Option<bool>,
+    /// The region of its bucket.
+    pub region: Option<String>,
+    /// Under whose law it stands.
+    pub jurisdiction: Option<String>,
+    /// Repositories of which it has everything, and of how many.
+    pub complete: (usize, usize),
+    /// Why it lacks something, and since when (microseconds).
+    pub behind: Option<(String, i64)>,
+    /// When the newest snapshot was made that is surely there, in microseconds.
+    pub newest: Option<i64>,
+    /// What its last test found.
+    pub found: Option<Findings>,
+}
+
+/// How a test of a destination went, or adding one.
+#[derive(Debug, Clone, Serialize)]
+pub struct DestinationReport {
+    /// Its name.
+    pub name: String,
+    /// What the place does.
+    pub found: Findings,
+}
+
+/// What is at a destination.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Usage {
+    /// The destination's name.
+    pub destination: String,
+    /// By owner (`system` for the instance's own) and by kind of object: how many, and bytes.
+    pub owners: BTreeMap<String, BTreeMap<String, (u64, u64)>>,
+    /// Objects in all.
+    pub objects: u64,
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Why nothing could be listed.
+    pub problem: Option<String>,
+}
+
+impl DestinationSettings {
+    pub(crate) fn of(row: &DestinationRow) -> CustodyResult<Self> {
+        if row.settings.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(&row.settings).map_err(|e| CustodyError::Damaged(format!("what belongs to destination `{}`: {e}", row.name)))
+    }
+}
+
+impl Custody {
+    /// Opens a destination.
+    pub(crate) fn destination_store(&self, row: &DestinationRow) -> CustodyResult<Arc<dyn Store>> {
+        let settings = DestinationSettings::of(row)?;
+        let place = Place::new(&row.url, settings.place)?;
+        let store: Arc<dyn Store> = match (row.url.strip_prefix("file:"), &settings.disk) {
+            (Some(folder), None) => Arc::new(LocalStore::open(self.home.join(folder))?),
+            (Some(folder), Some(disk)) => match disks::find(&self.home.join(folder), disk) {
+                Some(found) => Arc::new(LocalStore::open(found)?),
+                None => {
+                    let problem = "the disk is not connected, or is mounted where its folder is not found: connect it, and run `keepsake destination sync`";
+                    return Err(StoreError::Refused { place: row.url.clone(), problem: problem.into() }.into());
+                }
+            },
+            (None, _) => self.remote_store(&row.name, &place)?,
+        };
+        Ok(self.faults.as_ref().map_or_else(|| store.clone(), |faults| faults(&row.name, store.clone())))
+    }
+
+    fn remote_store(&self, name: &str, place: &Place) -> CustodyResult<Arc<dyn Store>> {
+        let config = self.config.destinations();
+        let pace = config.pace(name).map(Arc::new);
+        let write = place.open(&config.access(name), pace.clone(), Arc::default())?;
+        Ok(match config.maintain_access(name) {
+            Some(access) => Arc::new(Maintained::new(write, place.open(&access, pace, Arc::default())?, ORDER)),
+            None => write,
+        })
+    }
+
+    async fn destination_row(&self, name: &str) -> CustodyResult<DestinationRow> {
+        let rows = self.vault.destinations().await?;
+        let names = rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>().join(", ");
+        let found = rows.into_iter().find(|row| row.name == name);
+        found.ok_or_else(|| CustodyError::Usage(format!("there is no destination `{name}`; there are {names}")))
+    }
+
+    /// All that have a repository: the owners, and the instance itself.
+    async fn with_repositories(&self) -> CustodyResult<Vec<Option<OwnerId>>> {
+        let mut with = Vec::new();
+        for owner in [None].into_iter().chain(self.owners().await?.into_iter().map(|owner| Some(owner.id))) {
+            if self.vault.repository(owner).await?.is_some() {
+                with.push(owner);
+            }
+        }
+        Ok(with)
+    }
+
+    /// Adds a destination, after trying what it does. Nothing is copied yet.
+    ///
+    /// # Errors
+    /// The name or URL is none, the place does not answer, or it is not fit for backups.
+    pub async fn add_destination(&self, new: NewDestination) -> CustodyResult<DestinationReport> {
+        let name = new.name.clone();
+        let result = self.try_adding(new).await;
+        self.audited_failure(None, "destination.add", &name, result).await
+    }
+
+    async fn try_adding(&self, new: NewDestination) -> CustodyResult<DestinationReport> {
+        let NewDestination { name, url, mut settings, make } = new;
+        let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > 32 || !name.chars().all(ok) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(CustodyError::Usage(format!("`{name}` is no name for a destination: it needs 1 to 32 of a-z, 0-9, - and _")));
+        }
+        let rows = self.vault.destinations().await?;
+        if rows.iter().any(|row| row.name == name) {
+            return Err(CustodyError::Usage(format!(
+                "there is a destination `{name}` already: choose another name, or remove that one first"
+            )));
+        }
+        let mut place = Place::new(&url, settings.place.clone())?;
+        if let Some(folder) = place.url().strip_prefix("file:") {
+            let folder = std::path::absolute(folder).map_err(CustodyError::io(std::path::Path::new(folder)))?;
+            let mut id = [0; 16];
+            self.ambient.fill(&mut id);
+            settings.disk = Some(disks::mark(&folder, &data_encoding::HEXLOWER.encode(&id))?);
+            place = Place::new(&format!("file:{}", folder.display()), settings.place.clone())?;
+        }
+        if rows.iter().any(|row| row.url == place.url()) {
+            return Err(CustodyError::Usage(format!("{} is a destination already", place.url())));
+        }
+        let text = serde_json::to_string(&settings).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+        let position = rows.iter().map(|row| row.position).max().unwrap_or(0) + 1;
+        let mut row = DestinationRow { name: name.clone(), url: place.url().into(), position, settings: text, found: String::new() };
+        if make {
+            let access = self.config.destinations().access(&name);
+            let control = place.control(&access, Arc::default())?;
+            blocking(move || Ok(control.map_or(Ok(()), |control| control.make_place(false))?)).await?;
+        }
+        let found = self.probed(&row).await?;
+        if !found.faults().is_empty() {
+            let faults = found.faults().join("; ");
+            return Err(CustodyError::Refused(format!("{} is not fit for backups: {faults}", row.url)));
+        }
+        row.found = serde_json::to_string(&found).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+        self.note_first_copies(&rows, &name).await?;
+        self.vault.add_destination(&row, &self.instance_entry("destination.add", &name)).await?;
+        self.close_places().await?;
+        Ok(DestinationReport { name, found })
+    }
+
+    /// With a second destination, it begins to matter which of them is complete.
+    async fn note_first_copies(&self, rows: &[DestinationRow], name: &str) -> CustodyResult<()> {
+        for owner in self.with_repositories().await? {
+            let mut standings =
+                vec![(name.to_owned(), Standing::Behind, "nothing was copied to it yet: `keepsake destination sync` does".to_owned())];
+            if self.vault.copies(owner).await?.is_empty() {
+                standings.extend(rows.iter().map(|row| (row.name.clone(), Standing::Settled, String::new())));
+            }
+            self.vault.set_copies(owner, &standings).await?;
+        }
+        Ok(())
+    }
+
+    async fn probed(&self, row: &DestinationRow) -> CustodyResult<Findings> {
+        let store = self.destination_store(row)?;
+        let mut random = [0; 8];
+        self.ambient.fill(&mut random);
+        let folder = format!("keepsake-test-{}", data_encoding::HEXLOWER.encode(&random));
+        blocking(move || Ok(probe(&*store, &folder)?)).await
+    }
+
+    /// Tries what a destination does, and keeps what was found.
+    ///
+    /// # Errors
+    /// There is none of this name, or it does not answer.
+    pub async fn test_destination(&self, name: &str) -> CustodyResult<DestinationReport> {
+        let result = async {
+            let mut row = self.destination_row(name).await?;
+            let found = self.probed(&row).await?;
+            row.found = serde_json::to_string(&found).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+            self.vault.add_destination(&row, &self.instance_entry("destination.test", name)).await?;
+            Ok(DestinationReport { name: name.to_owned(), found })
+        };
+        let result = result.await;
+        self.audited_failure(None, "destination.test", name, result).await
+    }
+
+    /// Forgets a destination. What is there stays, and opens with the recovery kit as before.
+    ///
+    /// # Errors
+    /// There is none of this name, it is the only one, or no other one is complete.
+    pub async fn remove_destination(&self, name: &str) -> CustodyResult<DestinationRow> {
+        let result = async {
+            let row = self.destination_row(name).await?;
+            let others: Vec<String> = self.vault.destinations().await?.into_iter().map(|d| d.name).filter(|other| other != name).collect();
+            if others.is_empty() {
+                return Err(CustodyError::Refused(format!("`{name}` is the only destination: add another one first")));
+            }
+            for owner in self.with_repositories().await? {
+                let copies = self.vault.copies(owner).await?;
+                if !copies.iter().any(|copy| others.contains(&copy.destination) && copy.standing == Standing::Settled) {
+                    return Err(CustodyError::Refused(format!(
+                        "no other destination has everything that `{name}` has: run `keepsake destination sync` first"
+                    )));
+                }
+            }
+            self.vault.remove_destination(name, &self.instance_entry("destination.remove", name)).await?;
+            self.close_places().await?;
+            Ok(row)
+        };
+        let result = result.await;
+        self.audited_failure(None, "destination.remove", name, result).await
+    }
+
+    /// All destinations and how the copies there stand.
+    ///
+    /// # Errors
+    /// The vault fails.
+    pub async fn destinations(&self) -> CustodyResult<Vec<DestinationView>> {
+        let with = self.with_repositories().await?;
+        let (mut copies, mut newest): (Vec<Vec<CopyRow>>, Vec<Option<i64>>) = (Vec::new(), Vec::new());
+        for owner in &with {
+            copies.push(self.vault.copies(*owner).await?);
+            newest.push(self.vault.catalogue(*owner).await?.last().map(|row| row.at));
+        }
+        let rows = self.vault.destinations().await?;
+        let alone = rows.len() == 1;
+        rows.iter()
+            .map(|row| {
+                let settings = DestinationSettings::of(row)?;
+                let of_it = |copies: &Vec<CopyRow>| copies.iter().find(|copy| copy.destination == row.name).cloned();
+                let standings: Vec<Option<CopyRow>> = copies.iter().map(of_it).collect();
+                let is_complete = |copy: &Option<CopyRow>| alone || copy.as_ref().is_some_and(|c| c.standing == Standing::Settled);
+                let behind = standings.iter().flatten().filter(|c| c.standing != Standing::Settled && !alone).min_by_key(|c| c.since);
+                let sure = standings.iter().zip(&newest).filter(|(copy, _)| is_complete(copy)).filter_map(|(_, at)| *at);
+                let cloud = !row.url.starts_with("file:")
+                    && settings.place.endpoint.is_none()
+                    && !row.url.starts_with("sftp:")
+                    && !row.url.starts_with("webdav");
+                Ok(DestinationView {
+                    name: row.name.clone(),
+                    url: row.url.clone(),
+                    media: match row.url.split(':').next() {
+                        Some("file") => "disk",
+                        Some("sftp" | "webdav" | "webdavs") => "server",
+                        _ => "object storage",
+                    },
+                    off_site: settings.off_site.or(cloud.then_some(true)).or((row.url == "file:backups").then_some(false)),
+                    region: settings.place.region,
+                    jurisdiction: settings.jurisdiction,
+                    complete: (standings.iter().filter(|copy| is_complete(copy)).count(), standings.len()),
+                    behind: behind.map(|copy| (copy.reason.clone(), copy.since)),
+                    newest: sure.max(),
+                    found: serde_json::from_str(&row.found).ok(),
+                })
+            })
+            .collect()
+    }
+
+    /// Makes all copies of every repository equal: what a destination lacks is copied to it, what is damaged is healed, what was
+    /// deleted meanwhile goes. Answers by owner (`system` for the instance's own).
+    ///
+    /// # Errors
+    /// A backup is running, the vault fails, or somebody asks to stop. Destinations that fail are in the report.
+    pub async fn sync_destinations(&self, dry_run: bool, monitor: Arc<dyn Monitor>) -> CustodyResult<BTreeMap<String, Vec<Settled>>> {
+        let mut all = BTreeMap::new();
+        for owner in self.with_repositories().await? {
+            let result = async {
+                let name = owner.map_or_else(|| "backup system".to_owned(), backup_lease);
+                let lease = self.lease(&name).await?;
+                self.while_leased(lease, async |_| self.settle_copies(owner, dry_run, monitor.clone()).await).await
+            };
+            let settled = self.audited_failure(owner, "destination.sync", "", result.await).await?;
+            all.insert(owner.map_or_else(|| "system".to_owned(), |id| id.to_string()), settled);
+        }
+        Ok(all)
+    }
+
+    /// Counts what is at each destination.
+    ///
+    /// # Errors
+    /// The vault fails. A destination that cannot be listed says so in its place.
+    pub async fn usage(&self) -> CustodyResult<Vec<Usage>> {
+        let mut all = Vec::new();
+        for row in self.vault.destinations().await? {
+            let listed = match self.destination_store(&row) {
+                Ok(store) => blocking(move || Ok(store.list("")?)).await,
+                Err(error) => Err(error),
+            };
+            let mut usage = Usage { destination: row.name, ..Usage::default() };
+            match listed {
+                Ok(objects) => {
+                    for object in objects {
+                        usage.objects += 1;
+                        usage.bytes += object.bytes;
+                        let (owner, kind) = owner_and_kind(&object.name);
+                        let counted = usage.owners.entry(owner).or_default().entry(kind).or_default();
+                        *counted = (counted.0 + 1, counted.1 + object.bytes);
+                    }
+                }
+                Err(error) => usage.problem = Some(error.to_string()),
+            }
+            all.push(usage);
+        }
+        self.audited(None, "destination.usage", "", Ok(all)).await
+    }
+
+    /// Settles what is owed before new work, if anything is. Destinations that fail are left out of it.
+    pub(crate) async fn pay_copies(&self, owner: Option<OwnerId>, monitor: Arc<dyn Monitor>) -> CustodyResult<()> {
+        if self.owes_copies(owner).await? {
+            monitor.stage("destinations", None, None);
+            self.settle_copies(owner, false, monitor).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `owners/ID/gN/KIND/…` or `system/gN/KIND/…`.
+fn owner_and_kind(name: &ObjectName) -> (String, String) {
+    let mut parts = name.as_str().split('/');
+    let owner = match parts.next() {
+        Some("owners") => parts.next().unwrap_or_default(),
+        Some("system") => "system",
+        _ => return ("other".into(), "other".into()),
+    };
+    let kind = match (ORDER.rank)(name) {
+        0 => "data",
+        2 => "index",
+        3 => "snapshots",
+        _ => "keys and marks",
+    };
+    (owner.to_owned(), kind.to_owned())
+}

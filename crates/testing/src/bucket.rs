@@ -1,0 +1,292 @@
+//! A bucket on loopback that speaks enough of the XML API that S3 and Google Cloud Storage share, and that fails on request: what no
+//! real server does when a test wants it.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// It is answered as it should be.
+    None,
+    /// Nothing is done, and the answer has this status.
+    Status(u16),
+    /// Nothing is done; ask again in so many seconds.
+    Busy(u64),
+    /// Nothing is done; somebody else is at the object just now.
+    Conflict,
+    /// Nothing is done, and no answer comes.
+    Silence,
+    /// It is done, and the connection breaks off before the answer.
+    LostReply,
+    /// It is done, and the answer's body breaks off half-way.
+    Truncated,
+    /// It is done, and the answer's body comes a byte at a time.
+    Drip,
+    /// A listing shows what was there when the bucket was made to forget last.
+    StaleList,
+}
+
+/// What a mishap is chosen by: the method, and the object or the empty text for a listing.
+type Choice = Box<dyn FnMut(&str, &str) -> Mishap + Send>;
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Vec<u8>>,
+    stale: Vec<(String, usize)>,
+    uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+    choose: Option<Choice>,
+    requests: Vec<String>,
+}
+
+/// A running bucket called `bucket`. It goes with the process.
+#[derive(Clone)]
+pub struct Bucket {
+    state: Arc<Mutex<State>>,
+    address: SocketAddr,
+}
+
+struct Request {
+    method: String,
+    key: String,
+    query: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Bucket {
+    /// Starts an empty one.
+    ///
+    /// # Panics
+    /// Loopback has no port left.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let bucket = Self { state: Arc::default(), address: listener.local_addr().expect("an address") };
+        let serving = bucket.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let bucket = serving.clone();
+                thread::spawn(move || drop(bucket.serve(stream)));
+            }
+        });
+        bucket
+    }
+
+    /// Its URL without the bucket's name.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    /// Chooses what becomes of each request from now on; it is given the method and the object.
+    pub fn misbehave(&self, choose: impl FnMut(&str, &str) -> Mishap + Send + 'static) {
+        let mut state = self.state();
+        state.stale = state.objects.iter().map(|(key, bytes)| (key.clone(), bytes.len())).collect();
+        state.choose = Some(Box::new(choose));
+    }
+
+    /// Answers as it should from now on.
+    pub fn behave(&self) {
+        self.state().choose = None;
+    }
+
+    /// What is in it.
+    pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state().objects.clone()
+    }
+
+    /// Puts bytes as they are, as damage would.
+    pub fn set(&self, key: &str, bytes: Vec<u8>) {
+        self.state().objects.insert(key.to_owned(), bytes);
+    }
+
+    /// The requests since the last time: method and object.
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().requests)
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut reader = BufReader::new(stream.try_clone()?);
+        while let Some(request) = read(&mut reader)? {
+            let object = if is_listing(&request) { String::new() } else { request.key.clone() };
+            let mishap = {
+                let mut state = self.state();
+                state.requests.push(format!("{} {object}", request.method));
+                state.choose.as_mut().map_or(Mishap::None, |choose| choose(&request.method, &object))
+            };
+            let mut answer = match mishap {
+                Mishap::Status(status) => refusal(status, "InternalError", "made to fail"),
+                Mishap::Busy(seconds) => {
+                    let mut answer = refusal(503, "SlowDown", "please slow down");
+                    answer.headers.push(("retry-after", seconds.to_string()));
+                    answer
+                }
+                Mishap::Conflict => refusal(409, "ConditionalRequestConflict", "somebody else is at it"),
+                Mishap::Silence => {
+                    thread::sleep(Duration::from_secs(3));
+                    return Ok(());
+                }
+                _ => self.answer(&request, mishap == Mishap::StaleList),
+            };
+            if mishap == Mishap::LostReply {
+                return Ok(());
+            }
+            let mut head = format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
+            let body = if request.method == "HEAD" { Vec::new() } else { std::mem::take(&mut answer.body) };
+            for (name, value) in &answer.headers {
+                head += &format!("{name}: {value}\r\n");
+            }
+            stream.write_all(format!("{head}\r\n").as_bytes())?;
+            match mishap {
+                Mishap::Truncated if !body.is_empty() => return stream.write_all(&body[..body.len() / 2]),
+                Mishap::Drip => {
+                    for byte in &body {
+                        stream.write_all(&[*byte])?;
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                }
+                _ => stream.write_all(&body)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, request: &Request, stale: bool) -> Answer {
+        let mut state = self.state();
+        let Request { method, key, query, headers, body } = request;
+        let part = query.get("partNumber").and_then(|n| n.parse::<u32>().ok());
+        match (method.as_str(), query.get("uploadId")) {
+            ("POST", None) if query.contains_key("uploads") => {
+                let id = format!("upload-{}", state.uploads.len());
+                state.uploads.insert(id.clone(), BTreeMap::new());
+                xml(200, format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
+            }
+            ("PUT", Some(id)) => {
+                if let (Some(parts), Some(part)) = (state.uploads.get_mut(id), part) {
+                    parts.insert(part, body.clone());
+                }
+                Answer { status: 200, headers: vec![("etag", "\"part\"".into())], body: Vec::new() }
+            }
+            ("POST", Some(id)) => {
+                let parts = state.uploads.remove(id).unwrap_or_default();
+                state.objects.insert(key.clone(), parts.into_values().flatten().collect());
+                xml(200, "<CompleteMultipartUploadResult><ETag>\"1\"</ETag></CompleteMultipartUploadResult>".into())
+            }
+            ("DELETE", Some(id)) => {
+                state.uploads.remove(id);
+                Answer { status: 204, headers: vec![], body: Vec::new() }
+            }
+            ("PUT", None) => {
+                let create = headers.get("if-none-match").is_some_and(|v| v == "*")
+                    || headers.get("x-goog-if-generation-match").is_some_and(|v| v == "0");
+                if create && state.objects.contains_key(key) {
+                    return refusal(412, "PreconditionFailed", "it is there already");
+                }
+                state.objects.insert(key.clone(), body.clone());
+                Answer { status: 200, headers: vec![("etag", "\"1\"".into()), ("x-goog-generation", "1".into())], body: Vec::new() }
+            }
+            ("DELETE", None) => {
+                state.objects.remove(key);
+                Answer { status: 204, headers: vec![], body: Vec::new() }
+            }
+            _ if is_listing(request) => list(&state, query, stale),
+            _ => match state.objects.get(key) {
+                Some(bytes) => part_of(bytes, headers.get("range")),
+                None => refusal(404, "NoSuchKey", "it is not there"),
+            },
+        }
+    }
+}
+
+fn is_listing(request: &Request) -> bool {
+    request.method == "GET" && request.key.is_empty()
+}
+
+fn list(state: &State, query: &BTreeMap<String, String>, stale: bool) -> Answer {
+    let fresh = || state.objects.iter().map(|(key, bytes)| (key.clone(), bytes.len())).collect();
+    let all: Vec<(String, usize)> = if stale { state.stale.clone() } else { fresh() };
+    let prefix = query.get("prefix").map_or("", String::as_str);
+    let after = query.get("continuation-token").map_or("", String::as_str);
+    let mut keys = all.into_iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+    // Small pages, so that tests see more than one.
+    let page: Vec<_> = keys.by_ref().take(50).collect();
+    let next = keys.next().and_then(|_| page.last()).map(|(key, _)| format!("<NextContinuationToken>{key}</NextContinuationToken>"));
+    let entry = |(key, size): &(String, usize)| {
+        format!(
+            "<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag><Size>{size}</Size></Contents>"
+        )
+    };
+    let contents: String = page.iter().map(entry).collect();
+    xml(200, format!("<ListBucketResult>{contents}{}</ListBucketResult>", next.unwrap_or_default()))
+}
+
+fn part_of(bytes: &[u8], range: Option<&String>) -> Answer {
+    let mut headers = vec![
+        ("etag", "\"1\"".to_owned()),
+        ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT".to_owned()),
+        ("x-goog-generation", "1".to_owned()),
+    ];
+    let asked = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let Some((start, end)) = asked.and_then(|(start, end)| Some((start.parse::<usize>().ok()?, end.parse::<usize>().ok()?))) else {
+        return Answer { status: 200, headers, body: bytes.to_vec() };
+    };
+    if start >= bytes.len() {
+        return refusal(416, "InvalidRange", "it ends before");
+    }
+    let end = end.min(bytes.len() - 1);
+    headers.push(("content-range", format!("bytes {start}-{end}/{}", bytes.len())));
+    Answer { status: 206, headers, body: bytes[start..=end].to_vec() }
+}
+
+fn xml(status: u16, text: String) -> Answer {
+    Answer { status, headers: vec![("content-type", "application/xml".into())], body: text.into_bytes() }
+}
+
+fn refusal(status: u16, code: &str, message: &str) -> Answer {
+    xml(status, format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
+}
+
+fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            headers.insert(name.trim().to_lowercase(), value.trim().to_owned());
+        }
+    }
+    let length = headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key.to_owned(), value.replace("%2F", "/"))
+    };
+    let key = path.trim_start_matches("/bucket").trim_start_matches('/').replace("%2F", "/");
+    Ok(Some(Request { method, key, query: query.split('&').map(pair).collect(), headers, body }))
+}

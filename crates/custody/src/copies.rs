@@ -1,6 +1,6 @@
 //! Copies: where each repository is, how it is made and opened, and how its password is kept.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use keepsake_record::OwnerId;
@@ -18,13 +18,13 @@ use crate::{Custody, CustodyError, CustodyResult, RecoveryKit, home::KIT_RECIPIE
 pub struct RepositoryView {
     /// Whose; `system` for the instance's own.
     pub owner: String,
-    /// The names of the destinations, the nearest first.
-    pub destinations: Vec<String>,
+    /// What to give to stock restic as `-r` at each destination.
+    pub destinations: BTreeMap<String, String>,
     /// The repository's id.
     pub repository: String,
     /// Which master key.
     pub generation: u64,
-    /// What to give to stock restic as `-r`.
+    /// What to give to stock restic as `-r` at the nearest.
     pub restic_location: String,
 }
 
@@ -175,9 +175,14 @@ impl Custody {
 
     async fn view(&self, owner: Option<OwnerId>) -> CustodyResult<RepositoryView> {
         let Copy { row, repository } = self.existing_copy(owner).await?;
+        let mut locations = BTreeMap::new();
+        for destination in self.vault.destinations().await? {
+            let place = self.place_of_destination(&destination)?;
+            locations.insert(destination.name, place.restic_location(&row.prefix));
+        }
         Ok(RepositoryView {
             owner: owner.map_or_else(|| "system".to_owned(), |id| id.to_string()),
-            destinations: self.vault.destinations().await?.into_iter().map(|d| d.name).collect(),
+            destinations: locations,
             repository: row.repository,
             generation: row.generation,
             restic_location: repository.place(),

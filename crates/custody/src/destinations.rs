@@ -122,6 +122,20 @@ impl Custody {
         Ok(self.faults.as_ref().map_or_else(|| store.clone(), |faults| faults(&row.name, store.clone())))
     }
 
+    /// Where a destination is, as others would be told; a folder as it is found now.
+    pub(crate) fn place_of_destination(&self, row: &DestinationRow) -> CustodyResult<Place> {
+        let settings = DestinationSettings::of(row)?;
+        let url = match (row.url.strip_prefix("file:"), &settings.disk) {
+            (Some(folder), Some(disk)) => {
+                let folder = self.home.join(folder);
+                format!("file:{}", disks::find(&folder, disk).unwrap_or(folder).display())
+            }
+            (Some(folder), None) => format!("file:{}", self.home.join(folder).display()),
+            (None, _) => row.url.clone(),
+        };
+        Ok(Place::new(&url, settings.place)?)
+    }
+
     fn remote_store(&self, name: &str, place: &Place) -> CustodyResult<Arc<dyn Store>> {
         let config = self.config.destinations();
         let pace = config.pace(name).map(Arc::new);

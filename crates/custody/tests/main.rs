@@ -13,4 +13,5 @@ mod moving;
 mod parents;
 mod recorded;
 mod rewriting;
+mod several;
 mod support;

@@ -224,6 +224,26 @@ impl Place {
         &self.path
     }
 
+    /// What to give to stock restic as `-r` for what is below a prefix of this place (restic's manual, "Preparing a new repository").
+    pub fn restic_location(&self, below: &str) -> String {
+        let path = [self.path.as_str(), below].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let user = self.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        match self.scheme {
+            Scheme::File => path,
+            Scheme::S3 => {
+                format!("s3:{}/{}/{path}", self.settings.endpoint.as_deref().unwrap_or("s3.amazonaws.com").trim_end_matches('/'), self.host)
+            }
+            Scheme::Gcs => format!("gs:{}:/{path}", self.host),
+            Scheme::Azure => format!("azure:{}:/{path}", self.container),
+            Scheme::Sftp => match path.strip_prefix("~/") {
+                Some(path) => format!("sftp://{user}{}{port}/{path}", self.host),
+                None => format!("sftp://{user}{}{port}//{path}", self.host),
+            },
+            Scheme::WebDav => format!("rclone:REMOTE:{path}"),
+        }
+    }
+
     /// What belongs to it beside the URL.
     pub fn settings(&self) -> &PlaceSettings {
         &self.settings

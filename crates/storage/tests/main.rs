@@ -2,5 +2,6 @@
 
 mod conformance;
 mod faults;
+mod refusals;
 mod remote;
 mod suite;

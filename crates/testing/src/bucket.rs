@@ -29,6 +29,12 @@ pub enum Mishap {
     Truncated,
     /// It is done, and the answer's body comes a byte at a time.
     Drip,
+    /// Nothing is done: the answer is this status with this code.
+    Refusal(u16, &'static str),
+    /// Nothing is done: the answer says 403, and its clock is so many seconds ahead.
+    OtherClock(i64),
+    /// Nothing is done: the answer sends the caller to another host.
+    Redirect,
     /// A listing shows what was there when the bucket was made to forget last.
     StaleList,
 }
@@ -138,6 +144,17 @@ impl Bucket {
                     answer
                 }
                 Mishap::Conflict => refusal(409, "ConditionalRequestConflict", "somebody else is at it"),
+                Mishap::Refusal(status, code) => refusal(status, code, "made to refuse"),
+                Mishap::OtherClock(ahead) => {
+                    let mut answer = refusal(403, "RequestTimeTooSkewed", "the clocks differ");
+                    answer.headers.push(("date", http_date(ahead)));
+                    answer
+                }
+                Mishap::Redirect => {
+                    let mut answer = refusal(307, "TemporaryRedirect", "go there");
+                    answer.headers.push(("location", "http://elsewhere.example/bucket/x".into()));
+                    answer
+                }
                 Mishap::Silence => {
                     thread::sleep(Duration::from_secs(3));
                     return Ok(());
@@ -205,6 +222,8 @@ impl Bucket {
                 state.objects.remove(key);
                 Answer { status: 204, headers: vec![], body: Vec::new() }
             }
+            // So that no test takes a request for done which this bucket does not know.
+            ("POST", None) => refusal(501, "NotImplemented", "no such request"),
             _ if is_listing(request) => list(&state, query, stale),
             _ => match state.objects.get(key) {
                 Some(bytes) => part_of(bytes, headers.get("range")),
@@ -212,6 +231,33 @@ impl Bucket {
             },
         }
     }
+}
+
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let digits: Option<[u8; 2]> = (byte == b'%').then(|| [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')]);
+        bytes.push(digits.map_or(byte, |digits| u8::from_str_radix(&String::from_utf8_lossy(&digits), 16).unwrap_or(b'?')));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The time in so many seconds, as HTTP writes it (RFC 9110, 5.6.7).
+fn http_date(ahead: i64) -> String {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_secs()) as i64 + ahead;
+    let (days, seconds) = (now.div_euclid(86_400), now.rem_euclid(86_400));
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][days.rem_euclid(7) as usize];
+    // Days to a date of the civil calendar (Hinnant, "chrono-compatible low-level date algorithms").
+    let z = days + 719_468;
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year_of_era + z.div_euclid(146_097) * 400 + i64::from(month <= 2);
+    let name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month as usize - 1];
+    format!("{weekday}, {day:02} {name} {year} {:02}:{:02}:{:02} GMT", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 fn is_listing(request: &Request) -> bool {
@@ -285,8 +331,8 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let pair = |pair: &str| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key.to_owned(), value.replace("%2F", "/"))
+        (key.to_owned(), unescaped(value))
     };
-    let key = path.trim_start_matches("/bucket").trim_start_matches('/').replace("%2F", "/");
+    let key = unescaped(path.trim_start_matches("/bucket").trim_start_matches('/'));
     Ok(Some(Request { method, key, query: query.split('&').map(pair).collect(), headers, body }))
 }

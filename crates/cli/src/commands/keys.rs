@@ -22,13 +22,10 @@ pub async fn repository(context: &Context, args: &args::Repository) -> CustodyRe
     custody.close().await;
     let out = &context.output;
     out.object(&to_value(&view).unwrap_or_default());
-    out.give(format!(
-        "{}\nrepository   {}\ndestinations {}\ngeneration   {}",
-        view.restic_location,
-        view.repository,
-        view.destinations.join(", "),
-        view.generation
-    ));
+    out.give(format!("{}\nrepository   {}\ngeneration   {}", view.restic_location, view.repository, view.generation));
+    for (name, location) in &view.destinations {
+        out.give(format!("at {name:<9} {location}"));
+    }
     out.give("\nStock restic reads it too:");
     out.give(format!("  export RESTIC_PASSWORD=\"$(keepsake key reveal --yes)\"\n  restic -r {} snapshots", view.restic_location));
     Ok(COMPLETE)

@@ -42,6 +42,8 @@ fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
         // The server compares what it received with the hash before it takes the object.
         .with_checksum_algorithm(Checksum::SHA256)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
+        // One by one: each has its own answer, and not every server knows how to delete many.
+        .with_disable_bulk_delete(true)
         .with_retry(never_again())
         .with_http_connector(Connector(http))
         .build()

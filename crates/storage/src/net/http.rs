@@ -245,7 +245,7 @@ fn network_failure(error: &reqwest::Error) -> Failure {
             "its certificate is not trusted ({last}): give the certificate it is signed with as `certificate`, or correct its address"
         ));
     }
-    if all.contains("InvalidContentType") || all.contains("corrupt message") {
+    if all.contains("InvalidContentType") || all.contains("corrupt message") || all.contains("tls handshake eof") {
         return Failure::Never("it does not speak TLS: give its address with http:// if that is meant, or correct the port".into());
     }
     if error.is_connect() {

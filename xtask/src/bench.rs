@@ -3,6 +3,7 @@
 //! Each prints a table of wall times, ratios and peak memory; docs/BENCHMARKS.md holds results with machine and date.
 
 mod changes;
+mod cloud;
 mod engine;
 mod library;
 mod measuring;
@@ -16,6 +17,7 @@ pub use self::{
 
 pub fn run(args: &[String]) -> Result<(), String> {
     match args.first().map(String::as_str) {
+        Some("cloud") => cloud::run(&args[1..]),
         Some("changes") => changes::run(&args[1..]),
         Some("rewrite") => rewrite::run(&args[1..]),
         Some("engine") => engine::run(&args[1..]),

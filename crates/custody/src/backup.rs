@@ -129,7 +129,7 @@ impl Custody {
         }
     }
 
-    fn is_gone(&self, holder: &str) -> bool {
+    pub(crate) fn is_gone(&self, holder: &str) -> bool {
         let process = holder.strip_prefix("process ").and_then(|rest| rest.strip_suffix(&format!(" on {}", self.engine.hostname())));
         process.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| pid != self.engine.pid() && !process_lives(pid))
     }

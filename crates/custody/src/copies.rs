@@ -133,7 +133,13 @@ impl Custody {
         Ok(Copy { repository, row })
     }
 
-    async fn write_recovery_file(&self, store: &dyn Store, place: &str, row: &RepositoryRow, password: &Password) -> CustodyResult<()> {
+    pub(crate) async fn write_recovery_file(
+        &self,
+        store: &dyn Store,
+        place: &str,
+        row: &RepositoryRow,
+        password: &Password,
+    ) -> CustodyResult<()> {
         let Some(recipient) = self.vault.fact(KIT_RECIPIENT).await? else {
             return Err(CustodyError::Damaged("this home has no recovery kit".into()));
         };

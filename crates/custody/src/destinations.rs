@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use keepsake_record::OwnerId;
 use keepsake_repository::ORDER;
-use keepsake_storage::{Findings, LocalStore, Maintained, ObjectName, Place, PlaceSettings, Settled, Store, StoreError, probe};
+use keepsake_storage::{Findings, LocalStore, Maintained, ObjectName, Place, PlaceSettings, PutMode, Settled, Store, StoreError, probe};
 use keepsake_vault::{CopyRow, DestinationRow, Standing, backup_lease};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct DestinationSettings {
     /// How a disk is known again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
+    /// What stands in the mark of a place that is no folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// Whether it is somewhere else than the live memories, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub off_site: Option<bool>,
@@ -136,6 +139,66 @@ impl Custody {
         Ok(Place::new(&url, settings.place)?)
     }
 
+    /// Opens a destination, and makes sure that it is the one that was added.
+    pub(crate) async fn ready_store(&self, row: &DestinationRow) -> CustodyResult<Arc<dyn Store>> {
+        let store = self.destination_store(row)?;
+        let Some(mark) = DestinationSettings::of(row)?.mark else { return Ok(store) };
+        let (place, url) = (store.clone(), row.url.clone());
+        blocking(move || match place.get(&ObjectName::new(disks::MARKER)?) {
+            Ok(text) if disks::id_in(&text).as_deref() == Some(&mark) => Ok(store),
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => {
+                let problem = format!("this is not the place that was added, or it was emptied: its mark ({}) is not there", disks::MARKER);
+                Err(StoreError::Refused { place: url, problem }.into())
+            }
+        })
+        .await
+    }
+
+    /// Marks a place, unless it is marked already; answers its mark.
+    async fn mark_remote(&self, row: &DestinationRow, fresh: String) -> CustodyResult<String> {
+        let store = self.destination_store(row)?;
+        blocking(move || {
+            let name = ObjectName::new(disks::MARKER)?;
+            match store.get(&name) {
+                Ok(text) => {
+                    let problem = format!("{} there is none of ours: choose another folder or prefix", disks::MARKER);
+                    disks::id_in(&text).ok_or_else(|| StoreError::Refused { place: store.describe(), problem }.into())
+                }
+                Err(error) if error.is_not_found() => {
+                    store.put(&name, disks::mark_text(&fresh).into(), PutMode::Create)?;
+                    Ok(fresh)
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// Whether a folder is the place of another destination, or lies in one, or holds one.
+    fn refuse_same_folder(&self, folder: &std::path::Path, rows: &[DestinationRow]) -> CustodyResult<()> {
+        let real = |path: &std::path::Path| {
+            let there = path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?.to_owned())));
+            there.map_or_else(|| path.to_owned(), |(above, rest)| above.join(rest))
+        };
+        let folder = real(folder);
+        for row in rows {
+            let Some(other) = row.url.strip_prefix("file:") else { continue };
+            let other = real(&self.home.join(other));
+            if folder.starts_with(&other) || other.starts_with(&folder) {
+                return Err(CustodyError::Usage(format!(
+                    "{} and the folder of destination `{}` are in each other: two copies need two places",
+                    folder.display(),
+                    row.name
+                )));
+            }
+        }
+        if folder.starts_with(real(&self.home)) {
+            return Err(CustodyError::Usage("a folder in the home is lost with the home: choose another disk, or another machine".into()));
+        }
+        Ok(())
+    }
+
     fn remote_store(&self, name: &str, place: &Place) -> CustodyResult<Arc<dyn Store>> {
         let config = self.config.destinations();
         let pace = config.pace(name).map(Arc::new);
@@ -186,12 +249,14 @@ impl Custody {
                 "there is a destination `{name}` already: choose another name, or remove that one first"
             )));
         }
+        let mut random = [0; 16];
+        self.ambient.fill(&mut random);
+        let id = data_encoding::HEXLOWER.encode(&random);
         let mut place = Place::new(&url, settings.place.clone())?;
         if let Some(folder) = place.url().strip_prefix("file:") {
             let folder = std::path::absolute(folder).map_err(CustodyError::io(std::path::Path::new(folder)))?;
-            let mut id = [0; 16];
-            self.ambient.fill(&mut id);
-            settings.disk = Some(disks::mark(&folder, &data_encoding::HEXLOWER.encode(&id))?);
+            self.refuse_same_folder(&folder, &rows)?;
+            settings.disk = Some(disks::mark(&folder, &id)?);
             place = Place::new(&format!("file:{}", folder.display()), settings.place.clone())?;
         }
         if rows.iter().any(|row| row.url == place.url()) {
@@ -211,6 +276,10 @@ impl Custody {
             return Err(CustodyError::Refused(format!("{} is not fit for backups: {faults}", row.url)));
         }
         row.found = serde_json::to_string(&found).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+        if settings.disk.is_none() {
+            settings.mark = Some(self.mark_remote(&row, id).await?);
+            row.settings = serde_json::to_string(&settings).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+        }
         self.note_first_copies(&rows, &name).await?;
         self.vault.add_destination(&row, &self.instance_entry("destination.add", &name)).await?;
         self.close_places().await?;
@@ -225,7 +294,7 @@ impl Custody {
             if self.vault.copies(owner).await?.is_empty() {
                 standings.extend(rows.iter().map(|row| (row.name.clone(), Standing::Settled, String::new())));
             }
-            self.vault.set_copies(owner, &standings).await?;
+            self.vault.set_copies(owner, &standings, &[]).await?;
         }
         Ok(())
     }
@@ -267,7 +336,9 @@ impl Custody {
             }
             for owner in self.with_repositories().await? {
                 let copies = self.vault.copies(owner).await?;
-                if !copies.iter().any(|copy| others.contains(&copy.destination) && copy.standing == Standing::Settled) {
+                if !self.cut_off_writes(owner).await?.is_empty()
+                    || !copies.iter().any(|copy| others.contains(&copy.destination) && copy.standing == Standing::Settled)
+                {
                     return Err(CustodyError::Refused(format!(
                         "no other destination has everything that `{name}` has: run `keepsake destination sync` first"
                     )));
@@ -359,7 +430,7 @@ impl Custody {
             let mut usage = Usage { destination: row.name, ..Usage::default() };
             match listed {
                 Ok(objects) => {
-                    for object in objects {
+                    for object in objects.into_iter().filter(|object| object.name.as_str() != disks::MARKER) {
                         usage.objects += 1;
                         usage.bytes += object.bytes;
                         let (owner, kind) = owner_and_kind(&object.name);
@@ -372,15 +443,6 @@ impl Custody {
             all.push(usage);
         }
         self.audited(None, "destination.usage", "", Ok(all)).await
-    }
-
-    /// Settles what is owed before new work, if anything is. Destinations that fail are left out of it.
-    pub(crate) async fn pay_copies(&self, owner: Option<OwnerId>, monitor: Arc<dyn Monitor>) -> CustodyResult<()> {
-        if self.owes_copies(owner).await? {
-            monitor.stage("destinations", None, None);
-            self.settle_copies(owner, false, monitor).await?;
-        }
-        Ok(())
     }
 }
 

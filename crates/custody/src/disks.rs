@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CustodyError, CustodyResult};
 
-/// The file that tells whose folder it is.
-const MARKER: &str = "keepsake-destination.json";
+/// The file or object that tells whose place it is.
+pub(crate) const MARKER: &str = "keepsake-destination.json";
 
 /// How a folder is known again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,7 @@ pub(crate) fn mark(folder: &Path, fresh_id: &str) -> CustodyResult<Disk> {
     let id = match id_at(folder) {
         Some(id) => id,
         None => {
-            let text = serde_json::json!({ "destination": fresh_id }).to_string() + "\n";
-            fs::write(&marker, text).map_err(CustodyError::io(&marker))?;
+            fs::write(&marker, mark_text(fresh_id)).map_err(CustodyError::io(&marker))?;
             fresh_id.to_owned()
         }
     };
@@ -47,9 +46,18 @@ pub(crate) fn find(folder: &Path, disk: &Disk) -> Option<PathBuf> {
 }
 
 fn id_at(folder: &Path) -> Option<String> {
-    let text = fs::read(folder.join(MARKER)).ok()?;
-    let read: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    id_in(&fs::read(folder.join(MARKER)).ok()?)
+}
+
+/// What a mark says.
+pub(crate) fn id_in(text: &[u8]) -> Option<String> {
+    let read: serde_json::Value = serde_json::from_slice(text).ok()?;
     Some(read.get("destination")?.as_str()?.to_owned())
+}
+
+/// A mark that says so.
+pub(crate) fn mark_text(id: &str) -> String {
+    serde_json::json!({ "destination": id }).to_string() + "\n"
 }
 
 /// Where something is mounted. Spaces and the like stand as octal escapes there (proc(5)).

@@ -40,6 +40,7 @@ impl Custody {
 
     async fn run_folder(&self, owner: OwnerId, folder: &Path, monitor: Arc<dyn Monitor>) -> CustodyResult<FolderReport> {
         let folder = fs::canonicalize(folder).map_err(CustodyError::io(folder))?;
+        self.pay_copies(Some(owner), monitor.clone()).await?;
         self.end_switch_alone(Some(owner)).await?;
         let trusted = self.trusted(self.make_copy(Some(owner)).await?, false).await?;
         let Trusted { copy: Copy { repository, .. }, .. } = self.distrust_missing(trusted).await?;

@@ -39,6 +39,7 @@ mod repairing;
 mod rewriting;
 mod rotation;
 mod sample;
+mod settling;
 mod snapshots;
 mod suspects;
 mod system;

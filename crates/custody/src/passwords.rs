@@ -1,7 +1,9 @@
 //! The passwords of a repository: one of the home's own, sealed, and as many as people want beside it.
 
+use std::sync::Arc;
+
 use keepsake_record::OwnerId;
-use keepsake_repository::{Id, KdfCost, KeyInfo, OWN_NAME, Password, RepositoryError};
+use keepsake_repository::{Id, KdfCost, KeyInfo, OWN_NAME, Password, RepositoryError, Silent};
 use keepsake_vault::{Lease, Outcome, RepositoryRow};
 use serde::Serialize;
 use serde_json::json;
@@ -129,6 +131,7 @@ impl Custody {
 
     async fn run_rewrap(&self, owner: Option<OwnerId>, lease: &Lease) -> CustodyResult<RewrapReport> {
         self.refuse_while_reencrypting(owner).await?;
+        self.pay_copies_first(owner, Arc::new(Silent)).await?;
         let Copy { repository, row } = self.existing_copy(owner).await?;
         let before: Vec<Id> = repository.keys()?.into_iter().filter(|(_, key)| is_own(key.as_ref())).map(|(id, _)| id).collect();
         let password = Password::random(&*self.engine);

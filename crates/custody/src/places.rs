@@ -7,14 +7,10 @@ use std::{
 
 use keepsake_record::OwnerId;
 use keepsake_repository::ORDER;
-use keepsake_storage::{Fan, Ledger, Member, ObjectName, Scope, Settled, Store, StoreError, StoreResult, settle};
-use keepsake_vault::{CopyRow, DestinationRow, Outcome, Standing, Vault};
-use serde_json::json;
+use keepsake_storage::{Fan, Ledger, Member, ObjectName, Store, StoreError, StoreResult};
+use keepsake_vault::{CopyRow, DestinationRow, Standing, Vault};
 
-use crate::{
-    Custody, CustodyError, CustodyResult, Monitor,
-    copies::{blocking, place_of},
-};
+use crate::{Custody, CustodyError, CustodyResult, copies::blocking};
 
 /// Why a destination lacks something that was written, by its name; it grows as verbs end.
 pub type MissedCopies = Arc<Mutex<BTreeMap<String, String>>>;
@@ -30,40 +26,44 @@ pub(crate) struct OpenPlaces {
 pub(crate) struct Places {
     pub store: Arc<dyn Store>,
     fan: Option<Arc<Fan>>,
+    /// Under which name this run is noted while it writes.
+    run: String,
+    /// Nobody has noted yet how any copy stands: the repository is being made.
+    is_new: bool,
     /// Destinations that nothing is written to before they have been settled, each with why.
     left_out: Vec<(String, String)>,
 }
 
 /// What the vault knows of an owner's objects.
 #[derive(Debug)]
-struct VaultLedger {
+pub(crate) struct VaultLedger {
     vault: Vault,
     runtime: tokio::runtime::Handle,
     owner: Option<OwnerId>,
-    members: Vec<String>,
+    run: String,
+    holder: String,
     condemned: RwLock<BTreeSet<String>>,
 }
 
 impl VaultLedger {
-    fn note<T>(&self, work: impl Future<Output = keepsake_vault::VaultResult<T>>) -> StoreResult<T> {
+    fn ask<T>(&self, work: impl Future<Output = keepsake_vault::VaultResult<T>>) -> StoreResult<T> {
         self.runtime.block_on(work).map_err(|e| StoreError::Refused { place: "the vault".into(), problem: e.to_string() })
     }
 }
 
 impl Ledger for VaultLedger {
     fn begin(&self) -> StoreResult<()> {
-        let open: Vec<_> = self.members.iter().map(|name| (name.clone(), Standing::Open, "writes began".to_owned())).collect();
-        self.note(self.vault.set_copies(self.owner, &open))
+        self.ask(self.vault.begin_writes(self.owner, &self.run, &self.holder))
     }
 
     fn condemn(&self, name: &ObjectName) -> StoreResult<()> {
-        self.note(self.vault.condemn(self.owner, name.as_str()))?;
+        self.ask(self.vault.condemn(self.owner, name.as_str()))?;
         self.condemned.write().expect("no holder panics").insert(name.to_string());
         Ok(())
     }
 
     fn pardon(&self, name: &ObjectName) -> StoreResult<()> {
-        self.note(self.vault.pardon(self.owner, name.as_str()))?;
+        self.ask(self.vault.pardon(self.owner, name.as_str()))?;
         self.condemned.write().expect("no holder panics").remove(name.as_str());
         Ok(())
     }
@@ -71,15 +71,20 @@ impl Ledger for VaultLedger {
     fn is_condemned(&self, name: &ObjectName) -> bool {
         self.condemned.read().expect("no holder panics").contains(name.as_str())
     }
+
+    fn is_condemned_by_now(&self, name: &ObjectName) -> StoreResult<bool> {
+        self.ask(self.vault.is_condemned(self.owner, name.as_str()))
+    }
 }
 
 impl Custody {
-    async fn ledger(&self, owner: Option<OwnerId>, members: &[Member]) -> CustodyResult<Arc<VaultLedger>> {
+    pub(crate) async fn ledger(&self, owner: Option<OwnerId>, run: &str) -> CustodyResult<Arc<VaultLedger>> {
         Ok(Arc::new(VaultLedger {
             vault: self.vault.clone(),
             runtime: tokio::runtime::Handle::current(),
             owner,
-            members: members.iter().map(|m| m.name.clone()).collect(),
+            run: run.to_owned(),
+            holder: self.holder(),
             condemned: RwLock::new(self.vault.condemned(owner).await?.into_iter().collect()),
         }))
     }
@@ -97,70 +102,68 @@ impl Custody {
 
     async fn open_all(&self, owner: Option<OwnerId>) -> CustodyResult<Places> {
         let rows = self.vault.destinations().await?;
-        if let [only] = rows.as_slice() {
-            return Ok(Places { store: self.destination_store(only)?, fan: None, left_out: Vec::new() });
+        if let [only] = rows.as_slice()
+            && self.vault.condemned(owner).await?.is_empty()
+        {
+            return Ok(Places { store: self.ready_store(only).await?, fan: None, run: String::new(), is_new: false, left_out: Vec::new() });
         }
         let copies = self.vault.copies(owner).await?;
         let (mut members, mut left_out) = (Vec::new(), Vec::new());
         for row in &rows {
-            match self.why_left_out(row, &rows, &copies) {
+            match why_left_out(row, &rows, &copies) {
                 Some(reason) => left_out.push((row.name.clone(), reason)),
-                None => match self.destination_store(row) {
-                    Ok(store) => members.push(Member { name: row.name.clone(), store }),
+                None => match self.ready_store(row).await {
+                    Ok(store) => members.push(Member { name: row.name.clone(), store, complete: true }),
                     Err(error) => left_out.push((row.name.clone(), error.to_string())),
                 },
             }
         }
         if members.is_empty() {
             let reasons: Vec<String> = left_out.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
-            return Err(CustodyError::Refused(format!(
-                "no destination can be used ({}): `keepsake destination list` tells more",
-                reasons.join("; ")
-            )));
+            let reasons = reasons.join("; ");
+            return Err(CustodyError::Refused(format!("no destination can be used ({reasons}): `keepsake destination list` tells more")));
         }
-        let ledger = self.ledger(owner, &members).await?;
+        let mut random = [0; 16];
+        self.ambient.fill(&mut random);
+        let run = data_encoding::HEXLOWER.encode(&random);
+        let ledger = self.ledger(owner, &run).await?;
         let fan = Arc::new(Fan::new(members, ORDER, self.config.copies_min(), ledger));
-        Ok(Places { store: fan.clone(), fan: Some(fan), left_out })
+        Ok(Places { store: fan.clone(), fan: Some(fan), run, is_new: copies.is_empty(), left_out })
     }
 
-    /// A copy that lacks something is neither read nor written while another one is complete. After a crash none is known to be: then
-    /// what any of them has counts. A repository that is not there yet is made everywhere.
-    fn why_left_out(&self, row: &DestinationRow, rows: &[DestinationRow], copies: &[CopyRow]) -> Option<String> {
-        let stands = |standing: Standing| {
-            let named = |copy: &&CopyRow| rows.iter().any(|row| row.name == copy.destination);
-            copies.iter().filter(named).any(|copy| copy.standing == standing)
-        };
-        let used = [Standing::Settled, Standing::Open].into_iter().find(|standing| stands(*standing))?;
-        match copies.iter().find(|copy| copy.destination == row.name) {
-            Some(copy) if copy.standing == used => None,
-            Some(copy) => Some(copy.reason.clone()),
-            None => Some("nothing was copied to it yet".into()),
-        }
-    }
-
-    /// Notes how every copy came out of what was written, and lets go of what is open.
+    /// Notes which copies came out of what was written with less than all of it, and lets go of what is open.
     pub(crate) async fn close_places(&self) -> CustodyResult<()> {
         let open = std::mem::take(&mut *self.open_places.places.lock().await);
         for (owner, places) in open {
             let Some(fan) = places.fan.clone().filter(|fan| fan.has_written()) else { continue };
             let standing = blocking(move || Ok(fan.standing())).await?;
-            let rows: Vec<_> = standing
-                .into_iter()
-                .map(|s| match s.behind {
-                    None => (s.member, Standing::Settled, String::new()),
-                    Some(reason) => (s.member, Standing::Behind, reason),
-                })
-                .collect();
-            self.vault.set_copies(owner, &rows).await?;
-            let behind = rows.into_iter().filter(|(_, standing, _)| *standing == Standing::Behind).map(|(name, _, reason)| (name, reason));
-            self.open_places.missed.lock().expect("no holder panics").extend(behind.chain(places.left_out.iter().cloned()));
+            let row = |s: &keepsake_storage::Standing| match &s.behind {
+                Some(reason) => Some((s.member.clone(), Standing::Behind, reason.clone())),
+                None => places.is_new.then(|| (s.member.clone(), Standing::Settled, String::new())),
+            };
+            let rows: Vec<_> = standing.iter().filter_map(row).collect();
+            let behind = standing.into_iter().filter_map(|s| Some((s.member, s.behind?)));
+            self.vault.set_copies(owner, &rows, std::slice::from_ref(&places.run)).await?;
+            self.misses(behind.chain(places.left_out.iter().cloned()));
         }
         Ok(())
+    }
+
+    /// Takes note that destinations lack something, each with why.
+    pub(crate) fn misses(&self, missed: impl Iterator<Item = (String, String)>) {
+        self.open_places.missed.lock().expect("no holder panics").extend(missed);
     }
 
     /// The destinations that lack something of what this process wrote, each with why.
     pub fn missed_copies(&self) -> MissedCopies {
         self.open_places.missed.clone()
+    }
+
+    /// The runs that were writing to several destinations when their process ended.
+    pub(crate) async fn cut_off_writes(&self, owner: Option<OwnerId>) -> CustodyResult<Vec<String>> {
+        let long_ago = self.now().micros() - FORGOTTEN_MICROS;
+        let open = self.vault.open_writes(owner).await?;
+        Ok(open.into_iter().filter(|(_, holder, since)| self.is_gone(holder) || *since < long_ago).map(|(run, ..)| run).collect())
     }
 
     /// Whether a copy of an owner's repository lacks something, as far as is known.
@@ -171,57 +174,22 @@ impl Custody {
         }
         let copies = self.vault.copies(owner).await?;
         let settled = |row: &DestinationRow| copies.iter().any(|c| c.destination == row.name && c.standing == Standing::Settled);
-        Ok(!rows.iter().all(settled))
+        Ok(!copies.is_empty() && !rows.iter().all(settled) || !self.cut_off_writes(owner).await?.is_empty())
     }
+}
 
-    /// Makes the copies of an owner's repository equal, and notes how each stands.
-    pub(crate) async fn settle_copies(
-        &self,
-        owner: Option<OwnerId>,
-        dry_run: bool,
-        monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<Vec<Settled>> {
-        self.close_places().await?;
-        let (mut members, mut settled) = (Vec::new(), Vec::new());
-        for row in self.vault.destinations().await? {
-            match self.destination_store(&row) {
-                Ok(store) => members.push(Member { name: row.name, store }),
-                Err(error) => settled.push(Settled { member: row.name, behind: Some(error.to_string()), ..Settled::default() }),
-            }
-        }
-        let ledger = self.ledger(owner, &members).await?;
-        let suspects = self.suspect_objects(owner).await?;
-        let prefix = place_of(owner);
-        let made = blocking(move || {
-            let closely = |member: &str, name: &ObjectName| suspects.suspects(member, name);
-            let scope = Scope { prefix: &prefix, closely: &closely, dry_run };
-            let mut each = |_: &ObjectName, bytes: u64| {
-                monitor.advance(1, bytes);
-                !monitor.cancelled()
-            };
-            Ok(settle(&members, ORDER, &*ledger, scope, &mut each)?)
-        })
-        .await?;
-        settled.extend(made);
-        if !dry_run {
-            self.note_settled(owner, &settled).await?;
-        }
-        Ok(settled)
-    }
+/// A run on another machine that has not ended after so long is taken for one that never will: a day.
+const FORGOTTEN_MICROS: i64 = 86_400_000_000;
 
-    async fn note_settled(&self, owner: Option<OwnerId>, settled: &[Settled]) -> CustodyResult<()> {
-        let rows: Vec<_> = settled
-            .iter()
-            .map(|s| match &s.behind {
-                None => (s.member.clone(), Standing::Settled, String::new()),
-                Some(reason) => (s.member.clone(), Standing::Behind, reason.clone()),
-            })
-            .collect();
-        self.vault.set_copies(owner, &rows).await?;
-        self.forget_suspect_objects(owner, settled).await?;
-        let complete = settled.iter().all(|s| s.behind.is_none() && s.lost.is_empty());
-        let outcome = if complete { Outcome::Complete } else { Outcome::Skipped };
-        let detail = json!({ "copies": settled });
-        Ok(self.vault.audit(&self.entry(owner, "destination.sync", "", outcome, detail)).await?)
+/// A copy that lacks something is neither read nor written while another one does not. Where all do, what any of them has counts. A
+/// repository that is not there yet is made everywhere.
+fn why_left_out(row: &DestinationRow, rows: &[DestinationRow], copies: &[CopyRow]) -> Option<String> {
+    let named = |copy: &&CopyRow| rows.iter().any(|row| row.name == copy.destination);
+    let one_is_settled = copies.iter().filter(named).any(|copy| copy.standing == Standing::Settled);
+    match copies.iter().find(|copy| copy.destination == row.name) {
+        Some(copy) if copy.standing == Standing::Settled || !one_is_settled => None,
+        Some(copy) => Some(copy.reason.clone()),
+        None if copies.is_empty() => None,
+        None => Some("nothing was copied to it yet".into()),
     }
 }

@@ -16,6 +16,7 @@ impl Custody {
     /// There is no repository, or something that a snapshot needs is damaged: verify comes first.
     pub async fn plan_prune(&self, owner: Option<OwnerId>, options: PruneOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<PrunePlan> {
         let result = async {
+            self.pay_copies_first(owner, monitor.clone()).await?;
             let (trusted, protected) = self.to_prune(owner).await?;
             blocking(move || Ok(trusted.copy.repository.plan_prune(options, &protected, &*monitor)?)).await
         };
@@ -29,6 +30,7 @@ impl Custody {
     /// Somebody else pruned since the plan, others do not end, or the store fails. Whatever was needed is still there.
     pub async fn prune(&self, owner: Option<OwnerId>, plan: PrunePlan, monitor: Arc<dyn Monitor>) -> CustodyResult<PruneReport> {
         let result = async {
+            self.pay_copies_first(owner, monitor.clone()).await?;
             let (trusted, protected) = self.to_prune(owner).await?;
             // Before anything goes, so that a run that is cut off is on record.
             let detail = json!({ "remove": plan.remove.len(), "repack": plan.repack.len(), "orphans": plan.orphans.len() });

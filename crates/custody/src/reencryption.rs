@@ -57,6 +57,7 @@ impl Custody {
     }
 
     async fn run_reencrypt(&self, owner: Option<OwnerId>, lease: &Lease, monitor: Arc<dyn Monitor>) -> CustodyResult<ReencryptReport> {
+        self.pay_copies_first(owner, monitor.clone()).await?;
         let mut progress = match self.reencrypting(owner).await? {
             Some(progress) => progress,
             None => self.begin_generation(owner).await?,

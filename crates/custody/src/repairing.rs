@@ -7,7 +7,7 @@ use std::{
 };
 
 use keepsake_record::{OwnerId, Timestamp};
-use keepsake_repository::{CheckOptions, Id, Monitor, RepairReport, RepositoryError, Share, Snapshot};
+use keepsake_repository::{CheckOptions, Id, Monitor, RepairReport, RepositoryError, Share, Silent, Snapshot};
 use keepsake_vault::{CatalogueRow, Outcome, Remade};
 use serde::Serialize;
 use serde_json::json;
@@ -99,6 +99,7 @@ impl Custody {
 
     /// A repository whose snapshots are recorded under the ids that they have, also after a rewrite that was cut off.
     async fn copy_to_repair(&self, owner: Option<OwnerId>) -> CustodyResult<Copy> {
+        self.pay_copies_first(owner, Arc::new(Silent)).await?;
         let copy = self.existing_copy(owner).await?;
         match owner {
             Some(owner) => self.match_remade(owner, copy).await,

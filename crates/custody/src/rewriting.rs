@@ -181,6 +181,7 @@ impl Custody {
         lease: &Lease,
     ) -> CustodyResult<RewriteReport> {
         self.refuse_while_reencrypting(Some(owner)).await?;
+        self.pay_copies_first(Some(owner), monitor.clone()).await?;
         let copy = self.existing_copy(Some(owner)).await?;
         let copy = self.match_remade(owner, copy).await?;
         let mut copy = self.refuse_if_snapshots_miss(Some(owner), copy).await?;

@@ -109,6 +109,7 @@ impl Custody {
     /// Snapshots came or went since the plan, others work on the repository, or the store fails.
     pub async fn forget(&self, owner: OwnerId, plan: &ForgetPlan, monitor: std::sync::Arc<dyn Monitor>) -> CustodyResult<()> {
         let result = async {
+            self.pay_copies_first(Some(owner), monitor.clone()).await?;
             let copy = self.existing_copy(Some(owner)).await?;
             let (copy, now) = self.forget_plan(owner, copy, &plan.policy).await?;
             if now.forget != plan.forget {

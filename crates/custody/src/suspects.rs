@@ -69,7 +69,7 @@ impl Custody {
         of_it.others |= others;
         self.set_suspects(owner, &suspects, "damage.found").await?;
         let reason = "a verification found damage: `keepsake destination sync` heals it from another copy";
-        Ok(self.vault.set_copies(owner, &[(destination.to_owned(), Standing::Behind, reason.to_owned())]).await?)
+        Ok(self.vault.set_copies(owner, &[(destination.to_owned(), Standing::Behind, reason.to_owned())], &[]).await?)
     }
 
     /// What was healed is trusted again.

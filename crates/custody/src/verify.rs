@@ -107,7 +107,7 @@ impl Custody {
             let owes = stands.filter(|_| several && !suspects.has(&place.name)).map(|copy| copy.reason.clone());
             let passed_over =
                 |reason: String| VerifyReport { destination: place.name.clone(), passed_over: Some(reason), ..VerifyReport::default() };
-            let opened = match (owes, self.destination_store(&place)) {
+            let opened = match (owes, self.ready_store(&place).await) {
                 (Some(reason), _) => {
                     reports.push(passed_over(reason));
                     continue;
@@ -124,7 +124,7 @@ impl Custody {
             };
             let recorded = Some(self.vault.catalogue(Some(owner)).await?);
             let half = self.half_forgotten(owner).await?;
-            let (mut report, packs, others) = check(repository, recorded, half, options.clone(), monitor.clone()).await?;
+            let (mut report, packs, others) = check(repository, recorded, half, options, monitor.clone()).await?;
             report.destination.clone_from(&place.name);
             if several && !(report.damage.is_empty() && report.missing_snapshots.is_empty()) {
                 self.suspect(Some(owner), &place.name, packs.iter().map(Id::to_string), others).await?;

@@ -320,3 +320,93 @@ async fn a_disk_that_is_away_is_not_written_anew() {
     three.sync().await;
     three.assert_equal("after its return");
 }
+
+/// A new place is not complete because nobody who has anything could be asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_complete_while_the_complete_one_is_away() {
+    let three = Three::new().await;
+    let away = three.home.folder.path().join("away");
+    fs::rename(three.root("default"), &away).expect("taken away");
+    fs::write(three.root("default"), "no folder").expect("in its place");
+    let settled = three.sync().await;
+    assert!(settled.iter().all(|s| s.behind.is_some()), "{settled:?}");
+    let custody = three.open().await;
+    assert!(custody.remove_destination("default").await.is_err(), "it alone has everything");
+    fs::remove_file(three.root("default")).expect("remove");
+    fs::rename(&away, three.root("default")).expect("back again");
+    three.sync().await;
+    three.assert_equal("when it is back");
+}
+
+/// Reads fail for a while, in the middle of a copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_read_is_not_lost() {
+    let three = Three::new().await;
+    let custody = three.open_with("default", |inner| Arc::new(Dying { inner, reads: AtomicU64::new(0), limit: 1, lies: false })).await;
+    let settled: Vec<Settled> = custody.sync_destinations(false, Arc::new(Silent)).await.expect("sync").into_values().flatten().collect();
+    assert!(settled.iter().all(|s| s.lost.is_empty()), "{settled:?}");
+    let behind: BTreeMap<&str, bool> = settled.iter().map(|s| (s.member.as_str(), s.behind.is_some())).collect();
+    assert!(behind["second"] && behind["third"], "{settled:?}");
+    custody.close().await;
+    three.sync().await;
+    three.assert_equal("afterwards");
+}
+
+/// A place that was away while the password changed gets the new recovery file, and does not give its old one away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_recovery_file_does_not_come_back() {
+    let three = Three::new().await;
+    three.sync().await;
+    let kit = |name: &str| -> Vec<Vec<u8>> {
+        three.objects(name).into_iter().filter(|(path, _)| path.to_string_lossy().contains("recovery-")).map(|(_, bytes)| bytes).collect()
+    };
+    let before = kit("second");
+    let custody = three.open_with("default", |store| Arc::new(Faulty::new(store, Fault::CutAfter(0)))).await;
+    custody.rewrap(Some(three.home.owner)).await.expect("rewrap");
+    assert_eq!(missed(&custody), ["default"]);
+    custody.close().await;
+    assert_ne!(kit("second"), before);
+    let after = kit("second");
+    assert_eq!(kit("default"), before);
+    three.sync().await;
+    assert_eq!((kit("default"), kit("second")), (after.clone(), after));
+    three.assert_equal("after its return");
+    assert!(three.verify().await.iter().all(VerifyReport::is_sound));
+}
+
+/// A restore needs no copy to be complete, and makes none incomplete.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_while_one_is_away_is_complete() {
+    let three = Three::new().await;
+    three.sync().await;
+    let custody = three.open_with("second", |store| Arc::new(Faulty::new(store, Fault::CutAfter(0)))).await;
+    let to = three.home.folder.path().join("back");
+    let options = RestoreOptions::default();
+    custody.restore_to(three.home.owner, &Source::Home, "latest", &to, options, Arc::new(Silent)).await.expect("restored");
+    assert_eq!(missed(&custody), [""; 0]);
+    assert!(custody.destinations().await.expect("list").iter().all(|view| view.behind.is_none()));
+}
+
+/// One folder is one copy, however it is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_folder_is_no_second_copy() {
+    let three = Three::new().await;
+    let link = three.home.folder.path().join("link");
+    std::os::unix::fs::symlink(three.root("second"), &link).expect("a link");
+    for folder in [
+        three.root("default"),
+        three.root("second"),
+        link,
+        three.root("third").join("below"),
+        three.home.folder.path().to_owned(),
+        three.home.path().join("more"),
+    ] {
+        let new = NewDestination {
+            name: "again".into(),
+            url: format!("file:{}", folder.display()),
+            settings: DestinationSettings::default(),
+            make: false,
+        };
+        assert!(three.home.custody.add_destination(new).await.is_err(), "{}", folder.display());
+    }
+}

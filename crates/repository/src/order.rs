@@ -4,7 +4,7 @@ use keepsake_storage::{ObjectName, Order};
 
 /// Of names `PLACE/gN/FOLDER/…`, where `N` is the generation of the repository. What stands beside the generations (recovery files)
 /// comes last: it opens what is there then.
-pub const ORDER: Order = Order { rank, hashed, passing };
+pub const ORDER: Order = Order { rank, hashed, rewritten, passing };
 
 fn folder(name: &ObjectName) -> Option<&str> {
     let mut parts = name.as_str().split('/').skip_while(|part| !is_generation(part)).skip(1);
@@ -27,6 +27,10 @@ fn rank(name: &ObjectName) -> u8 {
 
 fn hashed(name: &ObjectName) -> bool {
     matches!(folder(name), Some("data" | "index" | "snapshots" | "keys"))
+}
+
+fn rewritten(name: &ObjectName) -> bool {
+    folder(name).is_none() && name.file_name().starts_with("recovery-")
 }
 
 fn passing(name: &ObjectName) -> bool {

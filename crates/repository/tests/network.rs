@@ -60,7 +60,11 @@ impl World {
             let settings = PlaceSettings { endpoint: Some(bucket.endpoint()), ..PlaceSettings::default() };
             let access = Access { id: Some("id".into()), secret: Some(Secret::new("secret".into())), token: None };
             let place = Place::new("s3://bucket", settings).expect("a place");
-            Member { name: format!("place {at}"), store: place.open_impatiently(&access, Arc::default()).expect("it opens") }
+            Member {
+                name: format!("place {at}"),
+                store: place.open_impatiently(&access, Arc::default()).expect("it opens"),
+                complete: true,
+            }
         };
         let members = buckets.iter().enumerate().map(member).collect();
         let world = Self { buckets, members, book: Arc::default(), behind: BTreeSet::new(), made: BTreeMap::new(), number: 0 };
@@ -125,8 +129,17 @@ impl World {
 
     fn settle(&mut self) -> Result<(), String> {
         let scope = Scope { prefix: "owners", closely: &|_, _| false, dry_run: false };
-        let settled = settle(&self.members, ORDER, &*self.book, scope, &mut |_, _| true).map_err(|e| e.to_string())?;
-        self.behind = settled.iter().filter(|s| s.behind.is_some()).map(|s| s.member.clone()).collect();
+        let nobody = self.behind.len() == self.members.len();
+        let members: Vec<Member> =
+            self.members.iter().map(|m| Member { complete: !nobody && !self.behind.contains(&m.name), ..m.clone() }).collect();
+        let settled = settle(&members, ORDER, &*self.book, scope, &mut |_, _| true).map_err(|e| e.to_string())?;
+        let failed = |s: &keepsake_storage::Settled| s.behind.is_some() || !s.lost.is_empty();
+        // One that was complete must have answered, or all.
+        let sure =
+            settled.iter().zip(&members).any(|(s, m)| m.complete && s.behind.is_none()) || settled.iter().all(|s| s.behind.is_none());
+        if sure {
+            self.behind = settled.iter().filter(|s| failed(s)).map(|s| s.member.clone()).collect();
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ mod azure;
 mod gcs;
 mod s3;
 
-use std::{io, ops::Range, sync::Arc};
+use std::{fmt, io, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -29,11 +29,17 @@ pub(crate) use s3::{control as control_s3, open as open_s3};
 const PART_BYTES: usize = 16 << 20;
 
 /// A bucket or container, or what is below a prefix of it.
-#[derive(Debug)]
 pub(crate) struct CloudStore {
     store: Arc<dyn ObjectStore>,
     prefix: String,
     url: String,
+}
+
+/// The library's own would print keys.
+impl fmt::Debug for CloudStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloudStore({})", self.url)
+    }
 }
 
 impl CloudStore {
@@ -50,7 +56,7 @@ impl CloudStore {
     fn error(&self, action: &'static str, name: &ObjectName, error: &Error) -> StoreError {
         match error {
             Error::NotFound { .. } if failure_of(error).is_none() => StoreError::NotFound { name: name.clone() },
-            Error::AlreadyExists { .. } | Error::Precondition { .. } => StoreError::Exists { name: name.clone() },
+            Error::AlreadyExists { .. } | Error::Precondition { .. } if action == "write" => StoreError::Exists { name: name.clone() },
             other => self.other(action, name.as_str(), other),
         }
     }

@@ -42,8 +42,16 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// It cannot be written down.
     fn pardon(&self, name: &ObjectName) -> StoreResult<()>;
 
-    /// Whether an object was condemned.
+    /// Whether an object was condemned, as far as this run knows.
     fn is_condemned(&self, name: &ObjectName) -> bool;
+
+    /// Whether an object is condemned by now: others may be at work.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn is_condemned_by_now(&self, name: &ObjectName) -> StoreResult<bool> {
+        Ok(self.is_condemned(name))
+    }
 }
 
 /// What the objects of a place are to each other.
@@ -53,6 +61,8 @@ pub struct Order {
     pub rank: fn(&ObjectName) -> u8,
     /// Whether an object is named by the SHA-256 of its bytes.
     pub hashed: fn(&ObjectName) -> bool,
+    /// Whether an object that is not named by its bytes is written anew now and then; all others stay as they are for ever.
+    pub rewritten: fn(&ObjectName) -> bool,
     /// Whether an object belongs to one place alone and to the moment, as locks do.
     pub passing: fn(&ObjectName) -> bool,
 }
@@ -70,6 +80,8 @@ pub struct Member {
     pub name: String,
     /// Where its objects are.
     pub store: Arc<dyn Store>,
+    /// Whether it is known to have had everything.
+    pub complete: bool,
 }
 
 /// How a place came out of a run.
@@ -123,18 +135,28 @@ impl Fan {
 
     /// Gives a write to every place. Objects of rank 0 have arrived when enough have them; for all others, every place that is not left out is waited for.
     fn write(&self, name: &ObjectName, write: &Write) -> StoreResult<()> {
-        self.begin()?;
+        // Locks belong to the moment: they make no place incomplete, and one of them is enough to be seen.
+        let passing = (self.order.passing)(name);
+        if !passing {
+            self.begin()?;
+        }
+        let least = if passing { 1 } else { self.copies_min };
         let ahead = matches!(write, Write::Put(..)) && (self.order.rank)(name) == 0;
         let needed = if ahead { self.copies_min } else { self.outboxes.len() };
         let arrival = outbox::Arrival::expecting(self.outboxes.len());
-        for outbox in &self.outboxes {
-            outbox.send(name, write, &arrival);
+        for (at, outbox) in self.outboxes.iter().enumerate() {
+            outbox.send(name, write, (at, &arrival));
         }
-        let arrived = arrival.wait(needed);
+        let arrived = loop {
+            match arrival.wait(needed) {
+                Some(answers) => break answers,
+                None => self.outboxes.iter().for_each(Outbox::leave_out_if_stuck),
+            }
+        };
         if let Some(exists) = arrived.exists {
             return Err(exists);
         }
-        if arrived.done >= self.copies_min {
+        if arrived.done >= least {
             return Ok(());
         }
         let Some(error) = arrived.failed else {
@@ -144,7 +166,7 @@ impl Fan {
         if arrived.done == 0 {
             return Err(error);
         }
-        let problem = format!("only {} of the {} copies that there must be could be written: {error}", arrived.done, self.copies_min);
+        let problem = format!("only {} of the {least} copies that there must be could be written: {error}", arrived.done);
         Err(StoreError::Refused { place: self.describe(), problem })
     }
 
@@ -252,6 +274,10 @@ impl Store for Fan {
             }
         }
         match failed {
+            None if listed == 0 => {
+                let (place, name) = (self.describe(), prefix.to_owned());
+                Err(StoreError::Unavailable { place, action: "list", name, source: "no place is left that answers".into() })
+            }
             Some(error) if listed < self.copies_min.min(self.outboxes.len()) => Err(error),
             _ => {
                 let kept = found.into_iter().filter(|(name, _)| !self.ledger.is_condemned(name));

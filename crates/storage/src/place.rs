@@ -315,12 +315,14 @@ impl Place {
 /// A URL as it may be shown: whoever puts a password into one has it out again.
 fn without_password(url: &str) -> String {
     match url.parse::<reqwest::Url>() {
-        Ok(mut parsed) if parsed.password().is_some() => {
+        Ok(mut parsed) => {
             parsed.set_password(None).unwrap_or_default();
+            // A pasted link may be signed there.
+            parsed.set_query(None);
+            parsed.set_fragment(None);
             parsed.into()
         }
-        Ok(_) => url.to_owned(),
-        Err(_) => url.split('@').next_back().unwrap_or_default().to_owned(),
+        Err(_) => url.split('@').next_back().unwrap_or_default().split(['?', '#']).next().unwrap_or_default().to_owned(),
     }
 }
 
@@ -373,6 +375,8 @@ mod tests {
         }
         let error = place("webdavs://me:hunter2@host/x").expect_err("it holds a password").to_string();
         assert!(!error.contains("hunter2") && error.contains("in the environment"), "{error}");
+        let error = place("az://account/c?sv=1&sig=hunter2").expect_err("it is signed").to_string();
+        assert!(!error.contains("hunter2"), "{error}");
         let settings = PlaceSettings { endpoint: Some("http://169.254.169.254".into()), ..PlaceSettings::default() };
         assert!(Place::new("s3://bucket", settings).expect_err("metadata").to_string().contains("keep credentials"));
     }

@@ -24,7 +24,9 @@ pub struct Settled {
     pub bytes: u64,
     /// Objects that nobody has as they should be.
     pub lost: Vec<String>,
-    /// Why it is not complete; `None`: it is.
+    /// Objects that it has otherwise than another place, where nobody can tell which is right.
+    pub differing: Vec<String>,
+    /// Why it is not complete; `None`: it is, but for what is lost.
     pub behind: Option<String>,
 }
 
@@ -66,8 +68,8 @@ pub fn settle(
     let mut wanted: Vec<&ObjectName> = all.into_keys().filter(|name| !(order.passing)(name) && !ledger.is_condemned(name)).collect();
     wanted.sort_by_key(|name| ((order.rank)(name), *name));
     for name in wanted {
-        let task = Task { members, order, scope, listed: &listed, name };
-        if !task.run(&mut settled, each) {
+        let task = Task { members, order, ledger, scope, listed: &listed, name };
+        if !task.run(&mut settled, each)? {
             return Err(StoreError::Refused {
                 place: "copying".into(),
                 problem: "stopped as asked; the next `destination sync` goes on".into(),
@@ -122,9 +124,20 @@ fn remove_condemned(members: &[Member], order: Order, ledger: &dyn Ledger, scope
 struct Task<'a> {
     members: &'a [Member],
     order: Order,
+    ledger: &'a dyn Ledger,
     scope: Scope<'a>,
     listed: &'a Listed,
     name: &'a ObjectName,
+}
+
+/// An object as it should be, if somebody has it so.
+enum Found {
+    /// The bytes, and whether the place that has them is known to be complete and sound.
+    Good(Bytes, bool),
+    /// A place that has it could not be asked.
+    Unreadable(String),
+    /// Every place that has it has something else.
+    Lost,
 }
 
 impl Task<'_> {
@@ -132,52 +145,84 @@ impl Task<'_> {
         (self.scope.closely)(&self.members[at].name, self.name)
     }
 
-    fn is_right(&self, bytes: &Bytes) -> bool {
-        !(self.order.hashed)(self.name) || is_named_by(self.name, bytes)
-    }
-
     /// Answers whether to go on with other objects.
-    fn run(&self, settled: &mut [Settled], each: &mut dyn FnMut(&ObjectName, u64) -> bool) -> bool {
+    fn run(&self, settled: &mut [Settled], each: &mut dyn FnMut(&ObjectName, u64) -> bool) -> StoreResult<bool> {
         let there: Vec<Option<u64>> = self.listed.of.iter().map(|list| list.get(self.name).copied()).collect();
         let lengths: BTreeSet<u64> = there.iter().flatten().copied().collect();
         let suspected = (0..there.len()).any(|at| self.is_suspect(at));
         // Names that are no hashes may stand for other bytes than before: these few are compared.
-        let mutable = !(self.order.hashed)(self.name);
+        let hashed = (self.order.hashed)(self.name);
         let lacking = (0..there.len()).filter(|at| settled[*at].behind.is_none() && there[*at].is_none()).count();
-        if lacking == 0 && lengths.len() == 1 && !suspected && !mutable {
-            return true;
+        if lacking == 0 && lengths.len() == 1 && !suspected && hashed {
+            return Ok(true);
         }
-        let Some(good) = self.good_copy(&there) else {
-            for settled in settled.iter_mut() {
-                settled.lost.push(self.name.to_string());
+        let (good, sure) = match self.find(&there) {
+            Found::Good(bytes, sure) => (bytes, sure),
+            Found::Unreadable(reason) => {
+                for (settled, _) in settled.iter_mut().zip(&there).filter(|(settled, there)| settled.behind.is_none() && there.is_none()) {
+                    settled.behind = Some(format!("{} could not be read where it is: {reason}", self.name));
+                }
+                return Ok(true);
             }
-            return true;
+            Found::Lost => {
+                settled.iter_mut().for_each(|settled| settled.lost.push(self.name.to_string()));
+                return Ok(true);
+            }
         };
-        for (at, settled) in settled.iter_mut().enumerate() {
-            if settled.behind.is_some() || self.is_as(at, there[at], &good) {
+        for at in 0..self.members.len() {
+            if settled[at].behind.is_some() || self.is_as(at, there[at], &good) {
+                continue;
+            }
+            let may_replace = hashed || self.is_suspect(at) || !self.members[at].complete && (self.order.rewritten)(self.name);
+            if there[at].is_some() && !(may_replace && (hashed || sure)) {
+                settled[at].differing.push(self.name.to_string());
                 continue;
             }
             if !each(self.name, good.len() as u64) {
-                return false;
+                return Ok(false);
             }
-            let written = if self.scope.dry_run { Ok(()) } else { self.members[at].store.put(self.name, good.clone(), PutMode::Replace) };
-            match written {
-                Ok(()) => {
-                    settled.bytes += good.len() as u64;
-                    settled.copied += u64::from(there[at].is_none());
-                    settled.healed.extend(there[at].map(|_| self.name.to_string()));
+            match if self.scope.dry_run { Ok(true) } else { self.give(at, &good) } {
+                Ok(false) => {}
+                Ok(true) => {
+                    settled[at].bytes += good.len() as u64;
+                    settled[at].copied += u64::from(there[at].is_none());
+                    settled[at].healed.extend(there[at].map(|_| self.name.to_string()));
                 }
-                Err(error) => settled.behind = Some(error.to_string()),
+                Err(error) => settled[at].behind = Some(error.to_string()),
             }
         }
-        true
+        Ok(true)
     }
 
-    /// The bytes as they should be: of the nearest place that has them so.
-    fn good_copy(&self, there: &[Option<u64>]) -> Option<Bytes> {
-        let holders = (0..there.len()).filter(|at| there[*at].is_some());
-        let (suspects, others): (Vec<_>, Vec<_>) = holders.partition(|at| self.is_suspect(*at));
-        others.into_iter().chain(suspects).find_map(|at| self.members[at].store.get(self.name).ok().filter(|bytes| self.is_right(bytes)))
+    /// Writes the object to a place, unless somebody condemned it meanwhile. Answers whether it did.
+    fn give(&self, at: usize, bytes: &Bytes) -> StoreResult<bool> {
+        if self.ledger.is_condemned_by_now(self.name)? {
+            return Ok(false);
+        }
+        self.members[at].store.put(self.name, bytes.clone(), PutMode::Replace)?;
+        if self.ledger.is_condemned_by_now(self.name)? {
+            self.members[at].store.delete(self.name)?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The bytes as they should be. What is not named by its bytes cannot be told right from wrong: there, places that are known to be complete
+    /// are believed first, and a suspect is not believed at all.
+    fn find(&self, there: &[Option<u64>]) -> Found {
+        let hashed = (self.order.hashed)(self.name);
+        let mut holders: Vec<usize> = (0..there.len()).filter(|at| there[*at].is_some() && (hashed || !self.is_suspect(*at))).collect();
+        holders.sort_by_key(|at| (self.is_suspect(*at), !hashed && !self.members[*at].complete, *at));
+        let mut unreadable = None;
+        for at in holders {
+            match self.members[at].store.get(self.name) {
+                Ok(bytes) if !hashed || is_named_by(self.name, &bytes) => return Found::Good(bytes, self.members[at].complete),
+                Ok(_) => {}
+                Err(error) if error.is_not_found() || error.is_short() => {}
+                Err(error) => unreadable = Some(error.to_string()),
+            }
+        }
+        unreadable.map_or(Found::Lost, Found::Unreadable)
     }
 
     fn is_as(&self, at: usize, there: Option<u64>, good: &Bytes) -> bool {

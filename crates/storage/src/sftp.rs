@@ -19,7 +19,7 @@ use futures::StreamExt;
 use openssh_sftp_client::{Error, error::SftpErrorKind};
 use rand::RngExt;
 
-use self::session::{Session, Sessions};
+use self::session::{PATIENCE, Session, Sessions};
 use crate::{
     ObjectInfo, ObjectName, Pace, Place, PutMode, Store, StoreError, StoreResult, Traffic,
     net::{Failure, TrafficKind, wait},
@@ -60,7 +60,12 @@ impl SftpStore {
         self.traffic.request(kind);
         let sessions = self.sessions.clone();
         let session = wait(async move { sessions.get().await }).map_err(|failure| self.failed(action, name, failure))?;
-        match wait(work(session.clone())) {
+        let work = work(session.clone());
+        let limited = async move {
+            let late = |_| Err(Error::IOError(io::ErrorKind::TimedOut.into()));
+            tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(late)
+        };
+        match wait(limited) {
             Ok(answer) => Ok(answer),
             Err(Error::SftpError(SftpErrorKind::NoSuchFile, _)) => {
                 ObjectName::new(name).map_or_else(Err, |name| Err(StoreError::NotFound { name }))

@@ -174,7 +174,7 @@ impl Store for WebDavStore {
             let moved = self.ask("write", &beside, "MOVE", headers, Bytes::new())?;
             match moved.status() {
                 StatusCode::PRECONDITION_FAILED => Err(StoreError::Exists { name: name.clone() }),
-                status if status.is_success() => Ok(()),
+                status if is_done(status) => Ok(()),
                 status => Err(self.unexpected("write", name, status)),
             }
         });
@@ -222,7 +222,7 @@ impl Store for WebDavStore {
         let answer = self.ask("delete", name.as_str(), "DELETE", vec![], Bytes::new())?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(()),
-            status if status.is_success() => Ok(()),
+            status if is_done(status) => Ok(()),
             status => Err(self.unexpected("delete", name, status)),
         }
     }
@@ -231,11 +231,15 @@ impl Store for WebDavStore {
         let left = self.walk(prefix)?.into_iter().filter(|entry| entry.path.contains('~'));
         let mut count = 0;
         for entry in left {
-            self.ask("delete", &entry.path, "DELETE", vec![], Bytes::new())?;
-            count += 1;
+            count += u64::from(is_done(self.ask("delete", &entry.path, "DELETE", vec![], Bytes::new())?.status()));
         }
         Ok(count)
     }
+}
+
+/// 207 is no success: it tells of parts that failed (RFC 4918, 9.6.1).
+fn is_done(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 201 | 202 | 204)
 }
 
 impl WebDavStore {

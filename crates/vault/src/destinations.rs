@@ -28,8 +28,6 @@ pub struct DestinationRow {
 pub enum Standing {
     /// It has everything.
     Settled,
-    /// Writes began, and nobody has said how they ended.
-    Open,
     /// It lacks something.
     Behind,
 }
@@ -38,13 +36,12 @@ impl Standing {
     fn as_str(self) -> &'static str {
         match self {
             Self::Settled => "settled",
-            Self::Open => "open",
             Self::Behind => "behind",
         }
     }
 
     fn parse(text: &str) -> VaultResult<Self> {
-        [Self::Settled, Self::Open, Self::Behind]
+        [Self::Settled, Self::Behind]
             .into_iter()
             .find(|s| s.as_str() == text)
             .ok_or_else(|| VaultError::Damaged(format!("a copy stands as `{text}`, which means nothing")))
@@ -125,13 +122,16 @@ impl Vault {
         rows.into_iter().map(read).collect()
     }
 
-    /// Notes how copies stand. Since when is kept while they stand as before.
+    /// Notes how copies stand, and that these runs of writers are over. Since when is kept while they stand as before.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn set_copies(&self, owner: Option<OwnerId>, standings: &[(String, Standing, String)]) -> VaultResult<()> {
+    pub async fn set_copies(&self, owner: Option<OwnerId>, standings: &[(String, Standing, String)], ended: &[String]) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(owner);
+        for run in ended {
+            tx.execute("DELETE FROM writes WHERE owner = $1 AND run = $2", &[Arg::Text(&owner), Arg::Text(run)]).await?;
+        }
         let now = self.ambient.now().micros();
         let sql = "INSERT INTO copies (owner, destination, standing, reason, since) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, destination) DO UPDATE SET since = CASE WHEN copies.standing = excluded.standing THEN copies.since ELSE excluded.since END, standing = excluded.standing, reason = excluded.reason";
         for (destination, standing, reason) in standings {
@@ -139,6 +139,29 @@ impl Vault {
             tx.execute(sql, &args).await?;
         }
         tx.commit().await
+    }
+
+    /// Notes that a run begins to write to several destinations.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn begin_writes(&self, owner: Option<OwnerId>, run: &str, holder: &str) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(owner);
+        let args = [Arg::Text(&owner), Arg::Text(run), Arg::Text(holder), Arg::Int(self.ambient.now().micros())];
+        tx.execute("INSERT INTO writes (owner, run, holder, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", &args).await?;
+        tx.commit().await
+    }
+
+    /// The runs that began to write and have not said how they ended: each with its holder and since when (microseconds).
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn open_writes(&self, owner: Option<OwnerId>) -> VaultResult<Vec<(String, String, i64)>> {
+        let mut tx = self.db.read().await?;
+        let rows =
+            tx.fetch("SELECT run, holder, since FROM writes WHERE owner = $1 ORDER BY run", &[Arg::Text(&owner_column(owner))]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.text(1)?, row.int(2)?))).collect()
     }
 
     /// Notes that an object is to be gone everywhere.
@@ -162,6 +185,17 @@ impl Vault {
         let owner = owner_column(owner);
         tx.execute("DELETE FROM condemned WHERE owner = $1 AND name = $2", &[Arg::Text(&owner), Arg::Text(name)]).await?;
         tx.commit().await
+    }
+
+    /// Whether an object is to be gone everywhere.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn is_condemned(&self, owner: Option<OwnerId>, name: &str) -> VaultResult<bool> {
+        let mut tx = self.db.read().await?;
+        let owner = owner_column(owner);
+        let sql = "SELECT name FROM condemned WHERE owner = $1 AND name = $2";
+        Ok(tx.fetch_one(sql, &[Arg::Text(&owner), Arg::Text(name)]).await?.is_some())
     }
 
     /// The objects of an owner that are to be gone everywhere.

@@ -1,10 +1,11 @@
 //! What is on its way to one place, in an order that is right at every moment.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -14,10 +15,14 @@ use crate::{ObjectName, PutMode, Store, StoreError, StoreResult};
 
 /// Writes on their way to a place at once.
 const WRITES: usize = 4;
-/// So many bytes may wait for a place …
+/// So many bytes may wait for a place.
 const WAITING_BYTES: usize = 64 << 20;
-/// … and nobody waits longer than this for room, or for a place to do what it was given.
+/// Nobody waits longer than this for a place to finish something …
 const SLOW: Duration = Duration::from_secs(60);
+/// … and as long again as its bytes would take at this rate, which is slower than any line that is worth having (bytes a second).
+const LEAST_RATE: u64 = 32 << 10;
+/// How often it is looked whether a place is stuck.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A change of one object.
 #[derive(Debug, Clone)]
@@ -37,7 +42,11 @@ impl Write {
     fn apply(&self, store: &dyn Store, name: &ObjectName) -> StoreResult<()> {
         match self {
             Self::Put(bytes, mode) => store.put(name, bytes.clone(), *mode),
-            Self::Delete => store.delete(name),
+            Self::Delete => match store.delete(name) {
+                // It is condemned, and goes when its lock has ended: that stops nothing.
+                Err(StoreError::Locked { .. }) => Ok(()),
+                other => other,
+            },
         }
     }
 }
@@ -52,7 +61,7 @@ pub(super) struct Arrival {
 /// What the places answered so far.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    outstanding: usize,
+    outstanding: BTreeSet<usize>,
     pub done: usize,
     pub exists: Option<StoreError>,
     pub failed: Option<StoreError>,
@@ -60,12 +69,18 @@ pub(super) struct Answers {
 
 impl Arrival {
     pub fn expecting(places: usize) -> Arc<Self> {
-        Arc::new(Self { answers: Mutex::new(Answers { outstanding: places, ..Answers::default() }), changed: Condvar::new() })
+        Arc::new(Self {
+            answers: Mutex::new(Answers { outstanding: (0..places).collect(), ..Answers::default() }),
+            changed: Condvar::new(),
+        })
     }
 
-    fn answer(&self, result: StoreResult<()>) {
+    /// The first answer of a place counts.
+    fn answer(&self, place: usize, result: StoreResult<()>) {
         let mut answers = self.answers.lock().expect("no holder panics");
-        answers.outstanding -= 1;
+        if !answers.outstanding.remove(&place) {
+            return;
+        }
         match result {
             Ok(()) => answers.done += 1,
             Err(error @ StoreError::Exists { .. }) => answers.exists = Some(error),
@@ -74,33 +89,58 @@ impl Arrival {
         self.changed.notify_all();
     }
 
-    /// Waits until so many places have done it, or all have answered.
-    pub fn wait(&self, needed: usize) -> Answers {
+    /// Waits until so many places have done it, or all have answered; `None`: not yet, and it is time to look whether one is stuck.
+    pub fn wait(&self, needed: usize) -> Option<Answers> {
         let answers = self.answers.lock().expect("no holder panics");
-        let waiting = |answers: &mut Answers| answers.outstanding > 0 && answers.done < needed;
-        let mut answers = self.changed.wait_while(answers, waiting).expect("no holder panics");
-        Answers { outstanding: 0, done: answers.done, exists: answers.exists.take(), failed: answers.failed.take() }
+        let waiting = |answers: &mut Answers| !answers.outstanding.is_empty() && answers.done < needed;
+        let (mut answers, timed_out) = self.changed.wait_timeout_while(answers, LOOK, waiting).expect("no holder panics");
+        if timed_out.timed_out() {
+            return None;
+        }
+        let (exists, failed) = (answers.exists.take(), answers.failed.take());
+        Some(Answers { outstanding: BTreeSet::new(), done: answers.done, exists, failed })
     }
 }
 
+#[derive(Clone)]
 struct Job {
+    number: u64,
     name: ObjectName,
     write: Write,
     /// Writes of one phase may overlap, and each phase waits for the one before.
     phase: (bool, u8),
-    arrival: Arc<Arrival>,
+    arrival: (usize, Arc<Arrival>),
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Bytes of the jobs that wait or are on their way.
     bytes: usize,
-    flying: usize,
+    flying: Vec<Job>,
     phase: (bool, u8),
     behind: Option<String>,
     closed: bool,
-    /// Counts what was done, to tell a place that is slow from one that has stopped.
-    done: u64,
+    number: u64,
+    /// When the place last finished something, or got something to do while it had nothing.
+    moved: Option<Instant>,
+}
+
+impl Queue {
+    fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.flying.is_empty()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "whether a place is stuck is told by the clock")]
+    fn is_stuck(&self) -> bool {
+        let patience = SLOW + Duration::from_secs(self.bytes as u64 / LEAST_RATE);
+        !self.is_idle() && self.behind.is_none() && self.moved.is_some_and(|at| at.elapsed() > patience)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "whether a place is stuck is told by the clock")]
+    fn moves(&mut self) {
+        self.moved = Some(Instant::now());
+    }
 }
 
 struct Shared {
@@ -146,35 +186,47 @@ impl Outbox {
         self.shared.leave_out(&mut self.shared.queue(), error.to_string());
     }
 
+    /// Gives the place nothing more if it has finished nothing for too long.
+    pub fn leave_out_if_stuck(&self) {
+        self.shared.leave_out_if_stuck(&mut self.shared.queue());
+    }
+
     /// Hands a write over; when the place has too much to do already, after it has done some of that.
-    pub fn send(&self, name: &ObjectName, write: &Write, arrival: &Arc<Arrival>) {
+    pub fn send(&self, name: &ObjectName, write: &Write, (place, arrival): (usize, &Arc<Arrival>)) {
         let shared = &*self.shared;
         let mut queue = shared.wait_while(shared.queue(), |queue| queue.bytes + write.bytes() > WAITING_BYTES && queue.bytes > 0);
         if let Some(reason) = queue.behind.clone() {
             drop(queue);
-            let (place, name) = (shared.member.store.describe(), name.to_string());
-            arrival.answer(Err(StoreError::Unavailable { place, action: "write", name, source: reason.into() }));
+            arrival.answer(place, Err(shared.failed(name, reason)));
             return;
         }
+        if queue.is_idle() {
+            queue.moves();
+        }
         queue.bytes += write.bytes();
+        queue.number += 1;
         let phase = (matches!(write, Write::Delete), (shared.rank)(name));
-        queue.jobs.push_back(Job { name: name.clone(), write: write.clone(), phase, arrival: arrival.clone() });
+        let job = Job { number: queue.number, name: name.clone(), write: write.clone(), phase, arrival: (place, arrival.clone()) };
+        queue.jobs.push_back(job);
         shared.changed.notify_all();
     }
 
     /// Waits until everything is done, and says how the place stands.
     pub fn standing(&self) -> Standing {
         let shared = &*self.shared;
-        let queue = shared.wait_while(shared.queue(), |queue| !queue.jobs.is_empty() || queue.flying > 0);
+        let queue = shared.wait_while(shared.queue(), |queue| !queue.is_idle());
         Standing { member: shared.member.name.clone(), behind: queue.behind.clone() }
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.shared.queue().closed = true;
+        let mut queue = self.shared.queue();
+        queue.closed = true;
+        let hangs = !queue.flying.is_empty() && queue.behind.is_some();
+        drop(queue);
         self.shared.changed.notify_all();
-        for thread in self.threads.drain(..) {
+        for thread in self.threads.drain(..).filter(|_| !hangs) {
             thread.join().expect("no worker panics");
         }
     }
@@ -185,27 +237,31 @@ impl Shared {
         self.queue.lock().expect("no holder panics")
     }
 
+    fn failed(&self, name: &ObjectName, reason: String) -> StoreError {
+        StoreError::Unavailable { place: self.member.store.describe(), action: "write", name: name.to_string(), source: reason.into() }
+    }
+
     /// Waits as long as the place gets anything done. One that does not is left out.
     fn wait_while<'q>(&'q self, mut queue: MutexGuard<'q, Queue>, waiting: impl Fn(&Queue) -> bool) -> MutexGuard<'q, Queue> {
         while waiting(&queue) && queue.behind.is_none() {
-            let before = queue.done;
-            let stuck = |queue: &mut Queue| queue.done == before && queue.behind.is_none() && waiting(queue);
-            let (after, timed_out) = self.changed.wait_timeout_while(queue, SLOW, stuck).expect("no holder panics");
-            queue = after;
-            if timed_out.timed_out() {
-                self.leave_out(&mut queue, format!("it did nothing for {} seconds", SLOW.as_secs()));
-            }
+            queue = self.changed.wait_timeout(queue, LOOK).expect("no holder panics").0;
+            self.leave_out_if_stuck(&mut queue);
         }
         queue
     }
 
-    /// Whoever waits for this place is told that it failed.
+    fn leave_out_if_stuck(&self, queue: &mut Queue) {
+        if queue.is_stuck() {
+            self.leave_out(queue, "it finished nothing for too long".to_owned());
+        }
+    }
+
+    /// Whoever waits for this place is told that it failed, also of what is on its way: nobody knows how that ends.
     fn leave_out(&self, queue: &mut Queue, reason: String) {
         let reason = queue.behind.get_or_insert(reason).clone();
         queue.bytes = 0;
-        for job in queue.jobs.drain(..) {
-            let (place, name) = (self.member.store.describe(), job.name.to_string());
-            job.arrival.answer(Err(StoreError::Unavailable { place, action: "write", name, source: reason.clone().into() }));
+        for job in queue.jobs.drain(..).chain(queue.flying.iter().cloned()) {
+            job.arrival.1.answer(job.arrival.0, Err(self.failed(&job.name, reason.clone())));
         }
         self.changed.notify_all();
     }
@@ -213,10 +269,10 @@ impl Shared {
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
-            let may_start = queue.jobs.front().is_some_and(|job| queue.flying == 0 || queue.phase == job.phase);
+            let may_start = queue.jobs.front().is_some_and(|job| queue.flying.is_empty() || queue.phase == job.phase);
             if may_start && let Some(job) = queue.jobs.pop_front() {
-                queue.flying += 1;
                 queue.phase = job.phase;
+                queue.flying.push(job.clone());
                 return Some(job);
             }
             if queue.closed && queue.jobs.is_empty() {
@@ -228,19 +284,19 @@ impl Shared {
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            let result = job.write.apply(&*self.member.store, &job.name);
+            let applied = catch_unwind(AssertUnwindSafe(|| job.write.apply(&*self.member.store, &job.name)));
+            let result = applied.unwrap_or_else(|_| Err(self.failed(&job.name, "the program failed there".into())));
             let mut queue = self.queue();
-            queue.flying -= 1;
-            queue.done += 1;
+            queue.flying.retain(|flying| flying.number != job.number);
+            queue.moves();
             queue.bytes = queue.bytes.saturating_sub(job.write.bytes());
-            if let Err(error) = &result
-                && !matches!(error, StoreError::Exists { .. })
-            {
-                self.leave_out(&mut queue, error.to_string());
+            // This write has its own answer; those behind it share the reason.
+            let reason = result.as_ref().err().filter(|e| !matches!(e, StoreError::Exists { .. })).map(ToString::to_string);
+            job.arrival.1.answer(job.arrival.0, result);
+            if let Some(reason) = reason {
+                self.leave_out(&mut queue, reason);
             }
             self.changed.notify_all();
-            drop(queue);
-            job.arrival.answer(result);
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), stall: Duration::from_secs(60), grace: Duration::from_secs(60), least_rate: 4096 }
+        Self { connect: Duration::from_secs(10), stall: Duration::from_secs(60), grace: Duration::from_secs(60), least_rate: 16 << 10 }
     }
 }
 
@@ -65,6 +65,8 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(GuardedResolver))
             .connect_timeout(patience.connect)
+            // What was sent and is not acknowledged for so long never arrives.
+            .tcp_user_timeout(patience.stall)
             .http1_only()
             .tcp_nodelay(true);
         if let Some(pem) = certificates {
@@ -75,14 +77,15 @@ impl Http {
         Ok(Self { client, patience, pace, traffic })
     }
 
-    /// Makes a request. Answers that are a success, or that say something of an object (304, 404, 409, 412), are given back; all else is
-    /// a failure.
+    /// Makes a request. Answers that are a success, or that say something of an object (304, 404, and to a write 409, 412), are given back;
+    /// all else is a failure.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
         let (parts, body) = request.into_parts();
         let url: reqwest::Url = parts.uri.to_string().parse().map_err(|e| Failure::Never(format!("its URL cannot be read: {e}")))?;
         check_host(&url).map_err(Failure::Never)?;
         self.traffic.request(kind(&parts.method, &url));
         let length = body.len() as u64;
+        let writes = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
         if length > 0 || matches!(*request.method(), Method::PUT | Method::POST) {
@@ -102,7 +105,12 @@ impl Http {
         }
         let bytes = self.whole(answer, expected.unwrap_or(0)).await?;
         let refusal = refusal(status, &headers, &bytes);
-        let of_object = matches!(status.as_u16(), 304 | 404 | 409 | 412) && !refusal.is_missing_place() && !refusal.is_transient();
+        let says_of_object = match status.as_u16() {
+            304 | 404 => true,
+            409 | 412 => writes,
+            _ => false,
+        };
+        let of_object = says_of_object && !refusal.is_missing_place() && !refusal.is_transient();
         if !status.is_success() && !of_object {
             return Err(Failure::Refused(refusal));
         }
@@ -245,8 +253,13 @@ fn network_failure(error: &reqwest::Error) -> Failure {
             "its certificate is not trusted ({last}): give the certificate it is signed with as `certificate`, or correct its address"
         ));
     }
-    if all.contains("InvalidContentType") || all.contains("corrupt message") || all.contains("tls handshake eof") {
+    if all.contains("InvalidContentType") || all.contains("corrupt message") {
         return Failure::Never("it does not speak TLS: give its address with http:// if that is meant, or correct the port".into());
+    }
+    if all.contains("tls handshake eof") {
+        return Failure::Network(
+            "the TLS handshake broke off: it is restarting, or it does not speak TLS and needs its address with http://".into(),
+        );
     }
     if error.is_connect() {
         return Failure::Network(format!("it cannot be reached ({last}): check its address and the network"));

@@ -74,7 +74,8 @@ impl Refusal {
 
     /// Whether asking again may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504) || self.is(&PASSING)
+        let passing = matches!(self.status, 408 | 425 | 429) || self.status >= 500 && !matches!(self.status, 501 | 505 | 507 | 508);
+        passing || self.is(&PASSING)
     }
 
     /// Whether the place is not there, as opposed to an object in it.
@@ -127,6 +128,9 @@ impl Refusal {
         }
         if self.status == 507 || self.is(&FULL) {
             return StoreError::Full { place };
+        }
+        if self.code == "BlobImmutableDueToPolicy" {
+            return StoreError::Locked { place, name };
         }
         if self.status == 403 {
             let locked = self.message.to_ascii_lowercase();

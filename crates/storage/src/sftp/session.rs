@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     process::Stdio,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +24,13 @@ use crate::{Place, PutMode, net::Failure};
 
 /// What `ssh` said is kept up to so many bytes.
 const SAID_BYTES: usize = 4096;
+
+/// No object of ours that is read whole is longer.
+const READ_MAX_BYTES: u64 = 1 << 30;
+
+/// So long may one thing take that is asked over the connection, however much it is.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1200);
+const OPENING: Duration = Duration::from_secs(45);
 
 /// So much is asked for at once; the library asks for less where the server gives less.
 const READ_BYTES: u64 = 256 << 10;
@@ -102,12 +110,13 @@ impl Session {
                 said.extend_from_slice(&chunk[..count.min(room)]);
             }
         });
-        match Sftp::new(stdin, stdout, SftpOptions::default()).await {
+        let opened = tokio::time::timeout(OPENING, Sftp::new(stdin, stdout, SftpOptions::default())).await;
+        match opened.unwrap_or_else(|_| Err(Error::IOError(io::ErrorKind::TimedOut.into()))) {
             Ok(sftp) => Ok(Self { sftp, _child: child, said, host: host.to_owned(), turn: tokio::sync::Mutex::default() }),
             Err(error) => {
                 // It says why when it ends.
-                drop(tokio::time::timeout(std::time::Duration::from_secs(2), child.wait()).await);
-                drop(tokio::time::timeout(std::time::Duration::from_secs(1), listening).await);
+                drop(tokio::time::timeout(Duration::from_secs(2), child.wait()).await);
+                drop(tokio::time::timeout(Duration::from_secs(1), listening).await);
                 Err(why(&said, host, &error))
             }
         }
@@ -159,16 +168,24 @@ impl Session {
         let exists = || Error::IOError(io::Error::from(io::ErrorKind::AlreadyExists));
         let mut fs = self.sftp.fs();
         if mode == PutMode::Replace {
-            if !self.sftp.support_posix_rename() && self.length(path).await.is_ok() {
-                // Such a server renames to no name that is taken.
-                fs.remove_file(path).await?;
+            if self.sftp.support_posix_rename() || !self.is_there(path).await? {
+                return fs.rename(beside, path).await;
             }
-            return fs.rename(beside, path).await;
+            // Such a server renames to no name that is taken.
+            let aside = PathBuf::from(format!("{}~old", beside.display()));
+            fs.rename(path, &aside).await?;
+            return match fs.rename(beside, path).await {
+                Ok(()) => fs.remove_file(&aside).await,
+                Err(error) => {
+                    fs.rename(&aside, path).await?;
+                    Err(error)
+                }
+            };
         }
         if self.sftp.support_hardlink() {
             match fs.hard_link(beside, path).await {
                 Ok(()) => return Ok(()),
-                Err(Error::SftpError(..)) if self.length(path).await.is_ok() => return Err(exists()),
+                Err(Error::SftpError(..)) if self.is_there(path).await? => return Err(exists()),
                 // Some say that they can, and cannot.
                 Err(Error::SftpError(..)) => {}
                 Err(error) => return Err(error),
@@ -177,12 +194,13 @@ impl Session {
         // Without links there is no step that looks and renames at once: of this process only one does so at a time, of others nobody
         // knows. Names that two might want at once are made under a lease of the vault.
         let _turn = self.turn.lock().await;
-        if self.length(path).await.is_ok() { Err(exists()) } else { fs.rename(beside, path).await }
+        if self.is_there(path).await? { Err(exists()) } else { fs.rename(beside, path).await }
     }
 
     pub async fn read(&self, path: &Path, range: Option<Range<u64>>) -> SftpResult<Bytes> {
         let mut file = self.sftp.options().read(true).open(path).await?;
-        let length = file.metadata().await?.len().unwrap_or(0);
+        let unknown = || Error::IOError(io::Error::other("the server does not tell how long the file is"));
+        let length = file.metadata().await?.len().filter(|length| *length <= READ_MAX_BYTES).ok_or_else(unknown)?;
         let range = range.unwrap_or(0..length);
         let end = range.end.min(length);
         let mut bytes = BytesMut::with_capacity(end.saturating_sub(range.start) as usize);
@@ -196,11 +214,24 @@ impl Session {
             }
         }
         file.close().await?;
+        if range.start + (bytes.len() as u64) < end {
+            return Err(Error::IOError(io::Error::from(io::ErrorKind::UnexpectedEof)));
+        }
         Ok(bytes.freeze())
     }
 
+    /// Only "there is no such file" means that it is not there.
+    async fn is_there(&self, path: &Path) -> SftpResult<bool> {
+        match self.length(path).await {
+            Ok(_) => Ok(true),
+            Err(Error::SftpError(SftpErrorKind::NoSuchFile, _)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     pub async fn length(&self, path: &Path) -> SftpResult<u64> {
-        Ok(self.sftp.fs().metadata(path).await?.len().unwrap_or(0))
+        let unknown = || Error::IOError(io::Error::other("the server does not tell how long the file is"));
+        self.sftp.fs().metadata(path).await?.len().ok_or_else(unknown)
     }
 
     pub async fn remove(&self, path: &Path) -> SftpResult<()> {

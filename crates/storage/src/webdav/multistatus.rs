@@ -19,6 +19,8 @@ const ENTRIES: usize = 1_000_000;
 pub(crate) fn entries(xml: &[u8], root: &str) -> Result<Vec<Entry>, String> {
     let mut reader = Reader::from_reader(xml);
     let mut found = Vec::new();
+    // An answer that was cut off must not pass for a short one.
+    let mut ended = false;
     let (mut element, mut href, mut length, mut is_folder) = (String::new(), String::new(), 0, false);
     loop {
         match reader.read_event().map_err(|e| e.to_string())? {
@@ -36,6 +38,7 @@ pub(crate) fn entries(xml: &[u8], root: &str) -> Result<Vec<Entry>, String> {
                 _ => {}
             },
             Event::End(end) => {
+                ended |= end.local_name().as_ref() == "multistatus";
                 if end.local_name().as_ref() == "response" {
                     if found.len() == ENTRIES {
                         return Err("it is longer than any that it should give".into());
@@ -44,7 +47,8 @@ pub(crate) fn entries(xml: &[u8], root: &str) -> Result<Vec<Entry>, String> {
                 }
                 element.clear();
             }
-            Event::Eof => return Ok(found),
+            Event::Eof if ended => return Ok(found),
+            Event::Eof => return Err("it was cut off".into()),
             _ => {}
         }
     }
@@ -102,9 +106,11 @@ mod tests {
 
     #[test]
     fn nonsense_is_an_error_or_nothing() {
-        assert_eq!(entries(b"", "/"), Ok(vec![]));
+        assert!(entries(b"", "/").is_err());
+        let cut = b"<multistatus><response><href>/x</href></response>";
+        assert!(entries(cut, "/").is_err(), "an answer that was cut off");
         assert!(entries(b"<a><b></a>", "/").is_err());
         assert!(entries(b"<r><response><href>/x</href><getcontentlength>much</getcontentlength></response></r>", "/").is_err());
-        assert_eq!(entries(b"<r><response><href>/%zz</href></response></r>", "/"), Ok(vec![]));
+        assert_eq!(entries(b"<multistatus><response><href>/%zz</href></response></multistatus>", "/"), Ok(vec![]));
     }
 }

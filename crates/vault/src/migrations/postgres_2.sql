@@ -64,3 +64,12 @@ CREATE TABLE condemned (
     at BIGINT NOT NULL,
     PRIMARY KEY (owner, name)
 );
+
+-- Runs that write to several destinations. One whose process is gone may have written to some of them only.
+CREATE TABLE writes (
+    owner TEXT COLLATE "C" NOT NULL,
+    run TEXT COLLATE "C" NOT NULL,
+    holder TEXT COLLATE "C" NOT NULL,
+    since BIGINT NOT NULL,
+    PRIMARY KEY (owner, run)
+);

@@ -20,11 +20,12 @@ use crate::{
 /// A test in its long form: crate, test, what the environment says.
 type LongForm = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const LONG_FORMS: [LongForm; 7] = [
+const LONG_FORMS: [LongForm; 8] = [
     ("keepsake-repository", "model::", &[("KEEPSAKE_TEST_STEPS", "30000"), ("KEEPSAKE_TEST_SEED", "1")]),
     ("keepsake-repository", "model::", &[("KEEPSAKE_TEST_STEPS", "30000"), ("KEEPSAKE_TEST_SEED", "2")]),
     ("keepsake-repository", "fuzzing::", &[("KEEPSAKE_TEST_STEPS", "2000000"), ("KEEPSAKE_TEST_SEED", "3")]),
     ("keepsake-formats", "fuzzing::", &[("KEEPSAKE_TEST_STEPS", "50000"), ("KEEPSAKE_TEST_SEED", "4")]),
+    ("keepsake-repository", "network::", &[("KEEPSAKE_TEST_STEPS", "10000"), ("KEEPSAKE_TEST_SEED", "1000")]),
     ("keepsake-custody", "cut_off::", &[("KEEPSAKE_TEST_EVERY", "1")]),
     ("keepsake-custody", "rewriting::", &[("KEEPSAKE_TEST_SEED", "101")]),
     ("keepsake-custody", "accidents::", &[("KEEPSAKE_TEST_SEED", "102")]),

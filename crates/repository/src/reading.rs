@@ -1,6 +1,9 @@
 //! Reading blobs, trees and files: every byte checked against its name.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use keepsake_storage::Caches;
@@ -21,7 +24,10 @@ pub(crate) struct Scratch {
     plain: Vec<u8>,
 }
 
-/// Packs up to this size are read whole when much of them will be wanted.
+/// A pack that was read, or that somebody is reading.
+pub(crate) type PackSlot = Arc<Mutex<Option<Bytes>>>;
+
+/// So many packs that were read whole are kept, because much of them will be wanted.
 const PACK_CACHE_COUNT: usize = 6;
 /// From this length on a blob is read without the rest of its pack.
 const READ_ALONE_BYTES: u32 = 128 << 10;
@@ -82,14 +88,25 @@ impl Repository {
     }
 
     fn whole_pack(&self, pack: &Id) -> RepositoryResult<Bytes> {
-        let cached = self.packs.lock().expect("no holder panics").iter().find(|(id, _)| id == pack).map(|(_, bytes)| bytes.clone());
-        if let Some(bytes) = cached {
-            return Ok(bytes);
+        let slot = {
+            let mut packs = self.packs.lock().expect("no holder panics");
+            match packs.iter().find(|(id, _)| id == pack) {
+                Some((_, slot)) => slot.clone(),
+                None => {
+                    let slot = PackSlot::default();
+                    packs.push_front((*pack, slot.clone()));
+                    packs.truncate(PACK_CACHE_COUNT);
+                    slot
+                }
+            }
+        };
+        // Whoever comes first reads it; the others wait here and do not read it again.
+        let mut slot = slot.lock().expect("no holder panics");
+        if let Some(bytes) = &*slot {
+            return Ok(bytes.clone());
         }
         let bytes = self.store.get(&object("data", pack))?;
-        let mut packs = self.packs.lock().expect("no holder panics");
-        packs.push_front((*pack, bytes.clone()));
-        packs.truncate(PACK_CACHE_COUNT);
+        *slot = Some(bytes.clone());
         Ok(bytes)
     }
 

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use keepsake_storage::{ObjectName, PutMode, Store};
 
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     index::Index,
     key_file,
     lock::{LockGuard, Locker},
+    reading::PackSlot,
     tree_cache::TreeCache,
 };
 
@@ -39,7 +39,7 @@ pub struct Repository {
     pub(crate) gear: GearTable,
     pub(crate) index: RwLock<Index>,
     pub(crate) index_cache: Option<PathBuf>,
-    pub(crate) packs: Mutex<VecDeque<(Id, Bytes)>>,
+    pub(crate) packs: Mutex<VecDeque<(Id, PackSlot)>>,
     pub(crate) trees: Mutex<TreeCache>,
     patience: Duration,
     pub(crate) suspects: Mutex<BTreeSet<Id>>,

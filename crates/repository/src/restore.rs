@@ -52,6 +52,9 @@ struct Job {
     path: String,
 }
 
+/// Threads that restore from behind a network: they mostly wait for answers.
+const FAR_THREADS: usize = 12;
+
 /// Files that lie next to each other go to one thread together, so that threads do not wait for each other at every small file.
 const BATCH_FILES: usize = 64;
 /// A batch ends with the file that reaches this.
@@ -133,7 +136,9 @@ impl Repository {
         };
         std::thread::scope(|scope| {
             // Some of them wait for the store while the others compute.
-            for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) + 2 {
+            let cores = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+            let threads = if self.store.is_far() { FAR_THREADS } else { cores + 2 };
+            for _ in 0..threads {
                 scope.spawn(|| write_files(self, &jobs, options, monitor, &outcome));
             }
             let mut batches = Batches { queue, open: Vec::new(), bytes: 0 };

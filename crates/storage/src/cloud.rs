@@ -79,6 +79,10 @@ impl CloudStore {
 }
 
 impl Store for CloudStore {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         self.url.clone()
     }

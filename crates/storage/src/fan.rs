@@ -199,6 +199,10 @@ pub(crate) fn is_named_by(name: &ObjectName, bytes: &[u8]) -> bool {
 }
 
 impl Store for Fan {
+    fn is_far(&self) -> bool {
+        self.outboxes.first().is_some_and(|outbox| outbox.store().is_far())
+    }
+
     fn describe(&self) -> String {
         self.outboxes.first().map(|outbox| outbox.store().describe()).unwrap_or_default()
     }

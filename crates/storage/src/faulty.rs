@@ -63,6 +63,10 @@ impl Faulty {
 }
 
 impl Store for Faulty {
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }

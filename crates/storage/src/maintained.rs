@@ -22,6 +22,10 @@ impl Maintained {
 }
 
 impl Store for Maintained {
+    fn is_far(&self) -> bool {
+        self.write.is_far()
+    }
+
     fn describe(&self) -> String {
         self.write.describe()
     }

@@ -38,6 +38,10 @@ impl Prefixed {
 }
 
 impl Store for Prefixed {
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn describe(&self) -> String {
         format!("{}/{}", self.inner.describe(), self.prefix)
     }

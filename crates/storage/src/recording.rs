@@ -44,6 +44,10 @@ impl Recording {
 }
 
 impl Store for Recording {
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }

@@ -124,6 +124,10 @@ impl Retry {
 }
 
 impl Store for Retry {
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }

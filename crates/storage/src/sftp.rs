@@ -110,6 +110,10 @@ impl SftpStore {
 }
 
 impl Store for SftpStore {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         self.url.clone()
     }

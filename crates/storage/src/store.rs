@@ -92,6 +92,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Whatever the place says.
     fn delete(&self, name: &ObjectName) -> StoreResult<()>;
 
+    /// Whether every call waits for a network: then many should wait at once.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// The bytes that were last read of an object are not what they should be. Answers whether there is another source, which the next
     /// read of it will ask.
     fn doubt(&self, _name: &ObjectName) -> bool {

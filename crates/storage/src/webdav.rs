@@ -161,6 +161,10 @@ impl WebDavStore {
 }
 
 impl Store for WebDavStore {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         self.server.url.clone()
     }

@@ -131,7 +131,6 @@ impl Queue {
         self.jobs.is_empty() && self.flying.is_empty()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "whether a place is stuck is told by the clock")]
     fn is_stuck(&self) -> bool {
         let patience = SLOW + Duration::from_secs(self.bytes as u64 / LEAST_RATE);
         !self.is_idle() && self.behind.is_none() && self.moved.is_some_and(|at| at.elapsed() > patience)

@@ -53,7 +53,7 @@ pub struct Add {
     /// A file of certificates (PEM) to trust beside the system's
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
-    /// More arguments for ssh, such as \"-i FILE\"
+    /// More arguments for ssh, such as "-i FILE"
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub ssh: Option<String>,
     /// Whether it is somewhere else than the live memories

@@ -7,7 +7,7 @@ use std::{
 
 use keepsake_record::OwnerId;
 use keepsake_repository::ORDER;
-use keepsake_storage::{Fan, Ledger, Member, ObjectName, Store, StoreError, StoreResult};
+use keepsake_storage::{Fan, Ledger, Member, Metered, ObjectName, Store, StoreError, StoreResult};
 use keepsake_vault::{CopyRow, DestinationRow, Standing, Vault};
 
 use crate::{Custody, CustodyError, CustodyResult, copies::blocking};
@@ -26,6 +26,7 @@ pub(crate) struct OpenPlaces {
 pub(crate) struct Places {
     pub store: Arc<dyn Store>,
     fan: Option<Arc<Fan>>,
+    ledger: Arc<VaultLedger>,
     /// Under which name this run is noted while it writes.
     run: String,
     /// Nobody has noted yet how any copy stands: the repository is being made.
@@ -43,6 +44,16 @@ pub(crate) struct VaultLedger {
     run: String,
     holder: String,
     condemned: RwLock<BTreeSet<String>>,
+    changed: Mutex<Changed>,
+}
+
+/// What is not written down yet.
+#[derive(Debug, Default)]
+struct Changed {
+    written: BTreeMap<String, u64>,
+    gone: BTreeSet<String>,
+    /// Something was condemned, which is written down already.
+    condemned: bool,
 }
 
 impl VaultLedger {
@@ -58,6 +69,10 @@ impl Ledger for VaultLedger {
 
     fn condemn(&self, name: &ObjectName) -> StoreResult<()> {
         self.ask(self.vault.condemn(self.owner, name.as_str()))?;
+        let mut changed = self.changed.lock().expect("no holder panics");
+        changed.written.remove(name.as_str());
+        changed.condemned = true;
+        drop(changed);
         self.condemned.write().expect("no holder panics").insert(name.to_string());
         Ok(())
     }
@@ -68,12 +83,46 @@ impl Ledger for VaultLedger {
         Ok(())
     }
 
+    fn written(&self, name: &ObjectName, bytes: u64) {
+        let mut changed = self.changed.lock().expect("no holder panics");
+        changed.gone.remove(name.as_str());
+        changed.written.insert(name.to_string(), bytes);
+    }
+
+    fn erased(&self, name: &ObjectName) {
+        let mut changed = self.changed.lock().expect("no holder panics");
+        changed.written.remove(name.as_str());
+        changed.gone.insert(name.to_string());
+    }
+
+    fn live(&self) -> StoreResult<Vec<ObjectName>> {
+        let names = self.ask(self.vault.objects(self.owner))?;
+        Ok(names.into_keys().filter_map(|name| ObjectName::new(name).ok()).collect())
+    }
+
     fn is_condemned(&self, name: &ObjectName) -> bool {
         self.condemned.read().expect("no holder panics").contains(name.as_str())
     }
 
+    fn condemned(&self) -> Vec<ObjectName> {
+        let names = self.condemned.read().expect("no holder panics");
+        names.iter().filter_map(|name| ObjectName::new(name.as_str()).ok()).collect()
+    }
+
     fn is_condemned_by_now(&self, name: &ObjectName) -> StoreResult<bool> {
         self.ask(self.vault.is_condemned(self.owner, name.as_str()))
+    }
+}
+
+impl VaultLedger {
+    /// Writes down what was written and what is gone.
+    pub async fn flush(&self) -> CustodyResult<()> {
+        let changed = std::mem::take(&mut *self.changed.lock().expect("no holder panics"));
+        if changed.written.is_empty() && changed.gone.is_empty() && !changed.condemned {
+            return Ok(());
+        }
+        let gone: Vec<String> = changed.gone.into_iter().collect();
+        Ok(self.vault.note_objects(self.owner, &changed.written, &gone).await?)
     }
 }
 
@@ -86,6 +135,7 @@ impl Custody {
             run: run.to_owned(),
             holder: self.holder(),
             condemned: RwLock::new(self.vault.condemned(owner).await?.into_iter().collect()),
+            changed: Mutex::default(),
         }))
     }
 
@@ -105,7 +155,9 @@ impl Custody {
         if let [only] = rows.as_slice()
             && self.vault.condemned(owner).await?.is_empty()
         {
-            return Ok(Places { store: self.ready_store(only).await?, fan: None, run: String::new(), is_new: false, left_out: Vec::new() });
+            let ledger = self.ledger(owner, "").await?;
+            let store = Arc::new(Metered::new(self.ready_store(only).await?, ORDER, ledger.clone()));
+            return Ok(Places { store, fan: None, ledger, run: String::new(), is_new: false, left_out: Vec::new() });
         }
         let copies = self.vault.copies(owner).await?;
         let (mut members, mut left_out) = (Vec::new(), Vec::new());
@@ -127,16 +179,20 @@ impl Custody {
         self.ambient.fill(&mut random);
         let run = data_encoding::HEXLOWER.encode(&random);
         let ledger = self.ledger(owner, &run).await?;
-        let fan = Arc::new(Fan::new(members, ORDER, self.config.copies_min(), ledger));
-        Ok(Places { store: fan.clone(), fan: Some(fan), run, is_new: copies.is_empty(), left_out })
+        let fan = Arc::new(Fan::new(members, ORDER, self.config.copies_min(), ledger.clone()));
+        Ok(Places { store: fan.clone(), fan: Some(fan), ledger, run, is_new: copies.is_empty(), left_out })
     }
 
     /// Notes which copies came out of what was written with less than all of it, and lets go of what is open.
     pub(crate) async fn close_places(&self) -> CustodyResult<()> {
         let open = std::mem::take(&mut *self.open_places.places.lock().await);
         for (owner, places) in open {
-            let Some(fan) = places.fan.clone().filter(|fan| fan.has_written()) else { continue };
+            let Some(fan) = places.fan.clone().filter(|fan| fan.has_written()) else {
+                places.ledger.flush().await?;
+                continue;
+            };
             let standing = blocking(move || Ok(fan.standing())).await?;
+            places.ledger.flush().await?;
             let row = |s: &keepsake_storage::Standing| match &s.behind {
                 Some(reason) => Some((s.member.clone(), Standing::Behind, reason.clone())),
                 None => places.is_new.then(|| (s.member.clone(), Standing::Settled, String::new())),

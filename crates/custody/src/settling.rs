@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use keepsake_record::OwnerId;
 use keepsake_repository::{Id, ORDER, RepositoryError};
-use keepsake_storage::{Member, ObjectName, Scope, Settled, settle};
+use keepsake_storage::{Ledger, Member, ObjectName, Scope, Settled, settle};
 use keepsake_vault::{Outcome, Standing};
 use serde_json::json;
 
@@ -58,16 +58,16 @@ impl Custody {
             }
         }
         let ledger = self.ledger(owner, "settling").await?;
-        let suspects = self.suspect_objects(owner).await?;
-        let (prefix, copied, told) = (place_of(owner), members.clone(), monitor.clone());
+        let (suspects, everybody) = (self.suspect_objects(owner).await?, settled.is_empty());
+        let (prefix, copied, told, book) = (place_of(owner), members.clone(), monitor.clone(), ledger.clone());
         let made = blocking(move || {
             let closely = |member: &str, name: &ObjectName| suspects.suspects(member, name);
-            let scope = Scope { prefix: &prefix, closely: &closely, dry_run };
+            let scope = Scope { prefix: &prefix, closely: &closely, everybody, dry_run };
             let mut each = |_: &ObjectName, bytes: u64| {
                 told.advance(1, bytes);
                 !told.cancelled()
             };
-            Ok(settle(&copied, ORDER, &*ledger, scope, &mut each)?)
+            Ok(settle(&copied, ORDER, &*book, scope, &mut each)?)
         })
         .await;
         settled.extend(match made {
@@ -75,6 +75,11 @@ impl Custody {
             other => other?,
         });
         if !dry_run {
+            // What nobody has any more is told once, and looked for no more, when every destination was asked.
+            if settled.iter().all(|s| s.behind.is_none()) {
+                settled.iter().flat_map(|s| &s.gone).filter_map(|name| ObjectName::new(name.as_str()).ok()).for_each(|name| ledger.erased(&name));
+            }
+            ledger.flush().await?;
             self.note_settled(owner, &members, &before, &mut settled).await?;
         }
         Ok(settled)
@@ -113,7 +118,7 @@ impl Custody {
         self.vault.set_copies(owner, &rows, if whole { &before.cut_off } else { &[] }).await?;
         self.forget_suspect_objects(owner, settled).await?;
         // What nobody has any more, the next backup adds again if the vault still has it.
-        let lost: BTreeSet<&String> = settled.iter().flat_map(|s| &s.lost).collect();
+        let lost: BTreeSet<&String> = settled.iter().flat_map(|s| s.lost.iter().chain(&s.gone)).collect();
         let packs: Vec<Id> =
             lost.iter().filter(|name| name.contains("/data/")).filter_map(|name| name.rsplit('/').next()?.parse().ok()).collect();
         if !packs.is_empty() {
@@ -121,10 +126,10 @@ impl Custody {
         }
         self.misses(settled.iter().filter_map(|s| Some((s.member.clone(), s.behind.clone()?))));
         if !lost.is_empty() {
-            let told = "objects are damaged at every destination: `keepsake verify` tells what that reaches".to_owned();
+            let told = "objects are damaged or gone at every destination: `keepsake verify` tells what that reaches".to_owned();
             self.misses(settled.iter().map(|s| (s.member.clone(), told.clone())));
         }
-        let complete = settled.iter().all(|s| s.behind.is_none() && s.lost.is_empty());
+        let complete = settled.iter().all(|s| s.behind.is_none() && s.lost.is_empty() && s.gone.is_empty());
         let outcome = if complete { Outcome::Complete } else { Outcome::Skipped };
         let detail = json!({ "copies": settled });
         Ok(self.vault.audit(&self.entry(owner, "destination.sync", "", outcome, detail)).await?)

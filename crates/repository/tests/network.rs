@@ -23,7 +23,7 @@ use crate::support::{assert_sound, content, file, init, open, snapshot};
 const PREFIX: &str = "owners/one/g1";
 
 #[derive(Debug, Default)]
-struct Book(Mutex<BTreeSet<ObjectName>>);
+struct Book(Mutex<BTreeSet<ObjectName>>, Mutex<BTreeSet<ObjectName>>);
 
 impl Ledger for Book {
     fn begin(&self) -> StoreResult<()> {
@@ -31,7 +31,17 @@ impl Ledger for Book {
     }
     fn condemn(&self, name: &ObjectName) -> StoreResult<()> {
         self.0.lock().expect("no panic").insert(name.clone());
+        self.1.lock().expect("no panic").remove(name);
         Ok(())
+    }
+    fn written(&self, name: &ObjectName, _: u64) {
+        self.1.lock().expect("no panic").insert(name.clone());
+    }
+    fn erased(&self, name: &ObjectName) {
+        self.1.lock().expect("no panic").remove(name);
+    }
+    fn live(&self) -> StoreResult<Vec<ObjectName>> {
+        Ok(self.1.lock().expect("no panic").iter().cloned().collect())
     }
     fn pardon(&self, name: &ObjectName) -> StoreResult<()> {
         self.0.lock().expect("no panic").remove(name);
@@ -39,6 +49,9 @@ impl Ledger for Book {
     }
     fn is_condemned(&self, name: &ObjectName) -> bool {
         self.0.lock().expect("no panic").contains(name)
+    }
+    fn condemned(&self) -> Vec<ObjectName> {
+        self.0.lock().expect("no panic").iter().cloned().collect()
     }
 }
 
@@ -128,12 +141,12 @@ impl World {
     }
 
     fn settle(&mut self) -> Result<(), String> {
-        let scope = Scope { prefix: "owners", closely: &|_, _| false, dry_run: false };
+        let scope = Scope { prefix: "owners", closely: &|_, _| false, everybody: true, dry_run: false };
         let nobody = self.behind.len() == self.members.len();
         let members: Vec<Member> =
             self.members.iter().map(|m| Member { complete: !nobody && !self.behind.contains(&m.name), ..m.clone() }).collect();
         let settled = settle(&members, ORDER, &*self.book, scope, &mut |_, _| true).map_err(|e| e.to_string())?;
-        let failed = |s: &keepsake_storage::Settled| s.behind.is_some() || !s.lost.is_empty();
+        let failed = |s: &keepsake_storage::Settled| s.behind.is_some() || !s.lost.is_empty() || !s.gone.is_empty();
         // One that was complete must have answered, or all.
         let sure =
             settled.iter().zip(&members).any(|(s, m)| m.complete && s.behind.is_none()) || settled.iter().all(|s| s.behind.is_none());

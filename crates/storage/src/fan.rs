@@ -42,8 +42,23 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// It cannot be written down.
     fn pardon(&self, name: &ObjectName) -> StoreResult<()>;
 
+    /// An object of so many bytes was written, to as many places as there must be. What was written by a run that is cut off may be missing here.
+    fn written(&self, name: &ObjectName, bytes: u64);
+
+    /// An object is gone from the only place there is.
+    fn erased(&self, name: &ObjectName);
+
+    /// The objects that were written and not condemned. Lists may lag behind; this does not.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn live(&self) -> StoreResult<Vec<ObjectName>>;
+
     /// Whether an object was condemned, as far as this run knows.
     fn is_condemned(&self, name: &ObjectName) -> bool;
+
+    /// All condemned objects, as far as this run knows.
+    fn condemned(&self) -> Vec<ObjectName>;
 
     /// Whether an object is condemned by now: others may be at work.
     ///
@@ -211,7 +226,12 @@ impl Store for Fan {
         if self.ledger.is_condemned(name) {
             self.ledger.pardon(name)?;
         }
-        self.write(name, &Write::Put(bytes, mode))
+        let length = bytes.len() as u64;
+        self.write(name, &Write::Put(bytes, mode))?;
+        if !(self.order.passing)(name) {
+            self.ledger.written(name, length);
+        }
+        Ok(())
     }
 
     /// What was written by name is checked by name, but for the objects of rank 0: whoever reads these checks them, and doubts.

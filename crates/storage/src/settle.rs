@@ -24,6 +24,8 @@ pub struct Settled {
     pub bytes: u64,
     /// Objects that nobody has as they should be.
     pub lost: Vec<String>,
+    /// Objects that were written and that nobody has any more, though nothing of ours took them away.
+    pub gone: Vec<String>,
     /// Objects that it has otherwise than another place, where nobody can tell which is right.
     pub differing: Vec<String>,
     /// Why it is not complete; `None`: it is, but for what is lost.
@@ -37,6 +39,8 @@ pub struct Scope<'a> {
     pub prefix: &'a str,
     /// Whether an object of a place (by name) may be damaged though its length is right: then it is read.
     pub closely: &'a (dyn Fn(&str, &ObjectName) -> bool + Sync),
+    /// Whether there is no other place that could be asked.
+    pub everybody: bool,
     /// Say what would be done, and do nothing.
     pub dry_run: bool,
 }
@@ -61,14 +65,14 @@ pub fn settle(
     let mut settled: Vec<Settled> = members.iter().map(|m| Settled { member: m.name.clone(), ..Settled::default() }).collect();
     let listed = list(members, scope.prefix, &mut settled)?;
     remove_condemned(members, order, ledger, scope, &listed, &mut settled);
-    let mut all: BTreeMap<&ObjectName, ()> = BTreeMap::new();
-    for list in &listed.of {
-        all.extend(list.keys().map(|name| (name, ())));
-    }
-    let mut wanted: Vec<&ObjectName> = all.into_keys().filter(|name| !(order.passing)(name) && !ledger.is_condemned(name)).collect();
+    // What was written is looked for by name where no list shows it: a list may lag behind.
+    let written = ledger.live()?;
+    let written: BTreeSet<&ObjectName> = written.iter().filter(|name| name.as_str().starts_with(scope.prefix)).collect();
+    let all: BTreeSet<&ObjectName> = listed.of.iter().flat_map(BTreeMap::keys).chain(written.iter().copied()).collect();
+    let mut wanted: Vec<&ObjectName> = all.into_iter().filter(|name| !(order.passing)(name) && !ledger.is_condemned(name)).collect();
     wanted.sort_by_key(|name| ((order.rank)(name), *name));
     for name in wanted {
-        let task = Task { members, order, ledger, scope, listed: &listed, name };
+        let task = Task { members, order, ledger, scope, listed: &listed, name, written: written.contains(name) };
         if !task.run(&mut settled, each)? {
             return Err(StoreError::Refused {
                 place: "copying".into(),
@@ -103,15 +107,20 @@ fn list(members: &[Member], prefix: &str, settled: &mut [Settled]) -> StoreResul
 
 /// What nothing builds on goes first.
 fn remove_condemned(members: &[Member], order: Order, ledger: &dyn Ledger, scope: Scope<'_>, listed: &Listed, settled: &mut [Settled]) {
+    let all = ledger.condemned();
     for ((member, list), settled) in members.iter().zip(&listed.of).zip(settled) {
-        let mut condemned: Vec<&ObjectName> = list.keys().filter(|name| ledger.is_condemned(name)).collect();
+        let least = list.keys().filter(|name| ledger.is_condemned(name)).map(|name| (order.rank)(name)).min();
+        let Some(least) = least else { continue };
+        // A list may not show yet what builds on an object that goes: that goes by name, seen or not.
+        let unseen = |name: &&ObjectName| name.as_str().starts_with(scope.prefix) && (order.rank)(name) > least;
+        let mut condemned: Vec<&ObjectName> = all.iter().filter(|name| list.contains_key(*name) || unseen(name)).collect();
         condemned.sort_by_key(|name| std::cmp::Reverse(((order.rank)(name), *name)));
         for name in condemned {
             if settled.behind.is_some() {
                 break;
             }
             match if scope.dry_run { Ok(()) } else { member.store.delete(name) } {
-                Ok(()) => settled.removed += 1,
+                Ok(()) => settled.removed += u64::from(list.contains_key(name)),
                 // It is gone when its lock has ended; that is known, and stops nothing.
                 Err(StoreError::Locked { .. }) => {}
                 Err(error) => settled.behind = Some(error.to_string()),
@@ -128,6 +137,8 @@ struct Task<'a> {
     scope: Scope<'a>,
     listed: &'a Listed,
     name: &'a ObjectName,
+    /// Whether it is known to have been written, whatever lists show.
+    written: bool,
 }
 
 /// An object as it should be, if somebody has it so.
@@ -138,11 +149,19 @@ enum Found {
     Unreadable(String),
     /// Every place that has it has something else.
     Lost,
+    /// It was written, every place answered, and none has it.
+    Gone,
 }
 
 impl Task<'_> {
     fn is_suspect(&self, at: usize) -> bool {
         (self.scope.closely)(&self.members[at].name, self.name)
+    }
+
+    fn note_written(&self, length: Option<u64>) {
+        if let Some(length) = length.filter(|_| !self.scope.dry_run) {
+            self.ledger.written(self.name, length);
+        }
     }
 
     /// Answers whether to go on with other objects.
@@ -154,9 +173,10 @@ impl Task<'_> {
         let hashed = (self.order.hashed)(self.name);
         let lacking = (0..there.len()).filter(|at| settled[*at].behind.is_none() && there[*at].is_none()).count();
         if lacking == 0 && lengths.len() == 1 && !suspected && hashed {
+            self.note_written(there.iter().flatten().next().copied());
             return Ok(true);
         }
-        let (good, sure) = match self.find(&there) {
+        let (good, sure) = match self.find(&there, settled) {
             Found::Good(bytes, sure) => (bytes, sure),
             Found::Unreadable(reason) => {
                 for (settled, _) in settled.iter_mut().zip(&there).filter(|(settled, there)| settled.behind.is_none() && there.is_none()) {
@@ -164,11 +184,16 @@ impl Task<'_> {
                 }
                 return Ok(true);
             }
+            Found::Gone => {
+                settled.iter_mut().for_each(|settled| settled.gone.push(self.name.to_string()));
+                return Ok(true);
+            }
             Found::Lost => {
                 settled.iter_mut().for_each(|settled| settled.lost.push(self.name.to_string()));
                 return Ok(true);
             }
         };
+        self.note_written(Some(good.len() as u64));
         for at in 0..self.members.len() {
             if settled[at].behind.is_some() || self.is_as(at, there[at], &good) {
                 continue;
@@ -209,11 +234,13 @@ impl Task<'_> {
 
     /// The bytes as they should be. What is not named by its bytes cannot be told right from wrong: there, places that are known to be complete
     /// are believed first, and a suspect is not believed at all.
-    fn find(&self, there: &[Option<u64>]) -> Found {
+    fn find(&self, there: &[Option<u64>], settled: &[Settled]) -> Found {
         let hashed = (self.order.hashed)(self.name);
-        let mut holders: Vec<usize> = (0..there.len()).filter(|at| there[*at].is_some() && (hashed || !self.is_suspect(*at))).collect();
-        holders.sort_by_key(|at| (self.is_suspect(*at), !hashed && !self.members[*at].complete, *at));
-        let mut unreadable = None;
+        let may_have = |at: &usize| there[*at].is_some() || self.written && settled[*at].behind.is_none();
+        let mut holders: Vec<usize> = (0..there.len()).filter(|at| may_have(at) && (hashed || !self.is_suspect(*at))).collect();
+        holders.sort_by_key(|at| (there[*at].is_none(), self.is_suspect(*at), !hashed && !self.members[*at].complete, *at));
+        let away = self.written && (!self.scope.everybody || settled.iter().any(|s| s.behind.is_some()));
+        let mut unreadable = away.then(|| "no destination that answers has it".to_owned());
         for at in holders {
             match self.members[at].store.get(self.name) {
                 Ok(bytes) if !hashed || is_named_by(self.name, &bytes) => return Found::Good(bytes, self.members[at].complete),
@@ -222,7 +249,11 @@ impl Task<'_> {
                 Err(error) => unreadable = Some(error.to_string()),
             }
         }
-        unreadable.map_or(Found::Lost, Found::Unreadable)
+        match unreadable {
+            Some(reason) => Found::Unreadable(reason),
+            None if there.iter().all(Option::is_none) => Found::Gone,
+            None => Found::Lost,
+        }
     }
 
     fn is_as(&self, at: usize, there: Option<u64>, good: &Bytes) -> bool {

@@ -6,6 +6,7 @@ use crate::{
     AuditEntry, Vault, VaultError, VaultResult,
     db::{Arg, Row},
     ledger::owner_column,
+    objects::forget_object,
 };
 
 /// A place for repositories.
@@ -91,6 +92,7 @@ impl Vault {
         let mut tx = self.db.write().await?;
         tx.execute("DELETE FROM destinations WHERE name = $1", &[Arg::Text(name)]).await?;
         tx.execute("DELETE FROM copies WHERE destination = $1", &[Arg::Text(name)]).await?;
+        tx.execute("DELETE FROM locks WHERE destination = $1", &[Arg::Text(name)]).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await
     }
@@ -173,6 +175,7 @@ impl Vault {
         let owner = owner_column(owner);
         let args = [Arg::Text(&owner), Arg::Text(name), Arg::Int(self.ambient.now().micros())];
         tx.execute("INSERT INTO condemned (owner, name, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", &args).await?;
+        forget_object(&mut tx, &owner, name).await?;
         tx.commit().await
     }
 

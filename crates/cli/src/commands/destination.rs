@@ -188,7 +188,7 @@ async fn synced(context: &Context, custody: &Custody, dry_run: bool) -> CustodyR
         sum.copied += settled.copied;
         sum.bytes += settled.bytes;
         sum.healed.extend(settled.healed.iter().cloned());
-        sum.lost.extend(settled.lost.iter().cloned());
+        sum.lost.extend(settled.lost.iter().chain(&settled.gone).cloned());
         sum.behind = sum.behind.take().or_else(|| settled.behind.clone());
     }
     for (name, sum) in &total {
@@ -209,7 +209,7 @@ async fn synced(context: &Context, custody: &Custody, dry_run: bool) -> CustodyR
     }
     let lost: std::collections::BTreeSet<&String> = total.values().flat_map(|sum| &sum.lost).collect();
     for object in &lost {
-        out.warn(format!("{object} is damaged everywhere: `keepsake verify` tells what that reaches"));
+        out.warn(format!("{object} is damaged or gone everywhere: `keepsake verify` tells what that reaches"));
     }
     let code = match () {
         () if !lost.is_empty() => DAMAGED,

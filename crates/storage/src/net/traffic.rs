@@ -67,7 +67,15 @@ impl Traffic {
 
     /// What was used so far.
     pub fn used(&self) -> Used {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.each(|counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// What was used since this was last called.
+    pub fn take(&self) -> Used {
+        self.each(|counter| counter.swap(0, Ordering::Relaxed))
+    }
+
+    fn each(&self, of: impl Fn(&AtomicU64) -> u64) -> Used {
         Used {
             writes: of(&self.writes),
             reads: of(&self.reads),

@@ -1,0 +1,138 @@
+//! The objects of repositories, as far as they are known without looking: what there is, when it was read, until when it is locked.
+
+use std::collections::BTreeMap;
+
+use keepsake_record::OwnerId;
+
+use crate::{
+    Vault, VaultResult,
+    db::{Arg, Tx},
+    ledger::owner_column,
+};
+
+/// An object that a destination keeps until an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockRow {
+    /// The destination's name.
+    pub destination: String,
+    /// The object's name.
+    pub name: String,
+    /// Until when, in microseconds.
+    pub until: i64,
+}
+
+/// What a repository amounted to at the end of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SizeRow {
+    /// The day, `YYYY-MM-DD` (UTC).
+    pub day: String,
+    /// Objects.
+    pub objects: i64,
+    /// Bytes.
+    pub bytes: i64,
+}
+
+impl Vault {
+    /// Notes objects that were written, with their lengths, and objects that are gone; then what all of them amount to today.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn note_objects(&self, owner: Option<OwnerId>, written: &BTreeMap<String, u64>, gone: &[String]) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(owner);
+        for (name, bytes) in written {
+            let args = [Arg::Text(&owner), Arg::Text(name), Arg::Int(*bytes as i64)];
+            let sql = "INSERT INTO objects (owner, name, bytes) VALUES ($1, $2, $3) ON CONFLICT (owner, name) DO UPDATE SET bytes = excluded.bytes";
+            tx.execute(sql, &args).await?;
+        }
+        for name in gone {
+            forget_object(&mut tx, &owner, name).await?;
+        }
+        let day = self.ambient.now().to_jiff().to_string();
+        let sql = "INSERT INTO sizes (owner, day, objects, bytes) SELECT $1, $2, COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM objects WHERE owner = $1 ON CONFLICT (owner, day) DO UPDATE SET objects = excluded.objects, bytes = excluded.bytes";
+        tx.execute(sql, &[Arg::Text(&owner), Arg::Text(&day[..10])]).await?;
+        tx.commit().await
+    }
+
+    /// The objects of an owner's repository with their lengths, as far as they were noted.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn objects(&self, owner: Option<OwnerId>) -> VaultResult<BTreeMap<String, u64>> {
+        let mut tx = self.db.read().await?;
+        let rows = tx.fetch("SELECT name, bytes FROM objects WHERE owner = $1", &[Arg::Text(&owner_column(owner))]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.int(1)? as u64))).collect()
+    }
+
+    /// What an owner's repository amounted to, day by day, the oldest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn sizes(&self, owner: Option<OwnerId>) -> VaultResult<Vec<SizeRow>> {
+        let mut tx = self.db.read().await?;
+        let sql = "SELECT day, objects, bytes FROM sizes WHERE owner = $1 ORDER BY day";
+        let rows = tx.fetch(sql, &[Arg::Text(&owner_column(owner))]).await?;
+        rows.into_iter().map(|mut row| Ok(SizeRow { day: row.text(0)?, objects: row.int(1)?, bytes: row.int(2)? })).collect()
+    }
+
+    /// Notes that objects were read for somebody.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn note_reads(&self, owner: Option<OwnerId>, names: &[String]) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let (owner, now) = (owner_column(owner), self.ambient.now().micros());
+        for name in names {
+            let sql = "INSERT INTO reads (owner, name, at) VALUES ($1, $2, $3) ON CONFLICT (owner, name) DO UPDATE SET at = excluded.at";
+            tx.execute(sql, &[Arg::Text(&owner), Arg::Text(name), Arg::Int(now)]).await?;
+        }
+        tx.commit().await
+    }
+
+    /// When objects were last read, in microseconds; those that never were are not in it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn last_reads(&self, owner: Option<OwnerId>) -> VaultResult<BTreeMap<String, i64>> {
+        let mut tx = self.db.read().await?;
+        let rows = tx.fetch("SELECT name, at FROM reads WHERE owner = $1", &[Arg::Text(&owner_column(owner))]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.int(1)?))).collect()
+    }
+
+    /// Notes until when a destination keeps objects of an owner (microseconds).
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn note_locks(&self, owner: Option<OwnerId>, destination: &str, locks: &BTreeMap<String, i64>) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(owner);
+        for (name, until) in locks {
+            let args = [Arg::Text(destination), Arg::Text(&owner), Arg::Text(name), Arg::Int(*until)];
+            let sql = "INSERT INTO locks (destination, owner, name, until) VALUES ($1, $2, $3, $4) ON CONFLICT (destination, owner, name) DO UPDATE SET until = excluded.until";
+            tx.execute(sql, &args).await?;
+        }
+        tx.commit().await
+    }
+
+    /// The objects of an owner that destinations keep, and until when; those whose time is over are forgotten.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn locks(&self, owner: Option<OwnerId>) -> VaultResult<Vec<LockRow>> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(owner);
+        tx.execute("DELETE FROM locks WHERE until <= $1", &[Arg::Int(self.ambient.now().micros())]).await?;
+        let rows = tx.fetch("SELECT destination, name, until FROM locks WHERE owner = $1 ORDER BY destination, name", &[Arg::Text(&owner)]).await?;
+        let read = |mut row: crate::db::Row| Ok(LockRow { destination: row.text(0)?, name: row.text(1)?, until: row.int(2)? });
+        let locks = rows.into_iter().map(read).collect::<VaultResult<_>>()?;
+        tx.commit().await?;
+        Ok(locks)
+    }
+}
+
+/// An object is gone: nothing is known of it any more but until when somebody keeps it.
+pub(crate) async fn forget_object(tx: &mut Tx, owner: &str, name: &str) -> VaultResult<()> {
+    tx.execute("DELETE FROM objects WHERE owner = $1 AND name = $2", &[Arg::Text(owner), Arg::Text(name)]).await?;
+    tx.execute("DELETE FROM reads WHERE owner = $1 AND name = $2", &[Arg::Text(owner), Arg::Text(name)]).await?;
+    Ok(())
+}

@@ -3,8 +3,14 @@
 mod azure;
 mod gcs;
 mod s3;
+mod xml;
 
-use std::{fmt, io, ops::Range, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    io,
+    ops::Range,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -227,4 +233,15 @@ impl HttpService for Connector {
 
 fn never_again() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
+}
+
+/// Text as a value in a query.
+pub(crate) fn query_value(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut all, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => all.push(char::from(byte)),
+            _ => write!(all, "%{byte:02X}").expect("a String takes everything"),
+        }
+        all
+    })
 }

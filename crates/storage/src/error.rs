@@ -47,6 +47,14 @@ pub enum StoreError {
         /// The object.
         name: String,
     },
+    /// The object is where it can be read only hours after it was asked for.
+    #[error("{place} has archived `{name}`: `keepsake restore` asks for what it needs, and waits for it")]
+    Archived {
+        /// The store, as it describes itself.
+        place: String,
+        /// The object.
+        name: String,
+    },
     /// Something is not as it should be, and asking again would not change it.
     #[error("{place}: {problem}")]
     Refused {
@@ -87,6 +95,7 @@ impl StoreError {
             Self::Full { place } => Self::Full { place: place.clone() },
             Self::Denied { place, action, name } => Self::Denied { place: place.clone(), action, name: name.clone() },
             Self::Locked { place, name } => Self::Locked { place: place.clone(), name: name.clone() },
+            Self::Archived { place, name } => Self::Archived { place: place.clone(), name: name.clone() },
             Self::Refused { place, problem } => Self::Refused { place: place.clone(), problem: problem.clone() },
             Self::BadName { name, problem } => Self::BadName { name: name.clone(), problem },
             Self::Unavailable { place, action, name, source } => {

@@ -24,9 +24,10 @@ mod retry;
 mod settle;
 mod sftp;
 mod store;
+mod sweep;
 mod webdav;
 
-pub use control::Control;
+pub use control::{BucketState, Classed, Control, LockMode, Locks, ObjectLock, Reach, Tiers, Upload, Version, Versions};
 pub use error::{StoreError, StoreResult};
 pub use fan::{Fan, Ledger, Member, Order, Standing};
 pub use faulty::{Fault, Faulty};
@@ -42,4 +43,5 @@ pub use probe::{Findings, probe};
 pub use recording::{Call, Recording};
 pub use retry::Retry;
 pub use settle::{Scope, Settled, settle};
+pub use sweep::{Kept, Swept, sweep_uploads, sweep_versions};
 pub use store::{Caches, ObjectInfo, ObjectReader, PutMode, Store};

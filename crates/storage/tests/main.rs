@@ -1,6 +1,7 @@
 //! One conformance suite, run whole against every store.
 
 mod conformance;
+mod control;
 mod faults;
 mod refusals;
 mod remote;

@@ -1,18 +1,21 @@
 //! Azure Blob Storage.
 
+mod control;
+
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use object_store::{
     azure::{AzureAuthorizer, MicrosoftAzure, MicrosoftAzureBuilder, split_sas},
     client::HttpRequest,
 };
 
+use self::control::AzureControl;
 use super::{CloudStore, Connector, never_again};
 use crate::{
     Access, Control, Place, StoreError, StoreResult,
-    net::{Failure, Http, Response, wait},
+    net::{Failure, Http, Response},
 };
 
 /// The version of the REST API that our own requests speak.
@@ -50,18 +53,14 @@ pub(crate) fn open(place: &Place, access: &Access, http: Http) -> StoreResult<Cl
 /// Opens a container for what is no object.
 pub(crate) fn control(place: &Place, access: &Access, http: Http) -> StoreResult<Arc<dyn Control>> {
     let store = build(place, access, http.clone())?;
-    Ok(Arc::new(AzureControl { signer: Arc::new(Signer { place: place.clone(), http, store }) }))
+    Ok(Arc::new(AzureControl::new(Signer { place: place.clone(), http, store: Arc::new(store) })))
 }
 
-#[derive(Debug)]
-struct AzureControl {
-    signer: Arc<Signer>,
-}
-
+#[derive(Clone)]
 struct Signer {
     place: Place,
     http: Http,
-    store: MicrosoftAzure,
+    store: Arc<MicrosoftAzure>,
 }
 
 /// The library's own would print keys.
@@ -72,6 +71,12 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
+    /// The name of a blob; of an empty name, what all begin with.
+    fn key(&self, name: &str) -> String {
+        let prefix = self.place.path();
+        if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
+    }
+
     /// The URL of the container, or of what is in it.
     fn url(&self, rest: &str) -> String {
         let account = self.place.host();
@@ -82,40 +87,16 @@ impl Signer {
         format!("{base}/{}{rest}", self.place.container())
     }
 
-    async fn send(&self, method: Method, rest: &str, headers: &[(&'static str, String)], body: Bytes) -> Result<Response, Failure> {
+    async fn send(&self, method: Method, rest: &str, headers: &[(&'static str, String)]) -> Result<Response, Failure> {
         let never = |error: String| Failure::Never(error);
         let mut request = http::Request::builder().method(method).uri(self.url(rest)).header("x-ms-version", VERSION);
-        request = request.header(http::header::CONTENT_LENGTH, body.len());
+        request = request.header(http::header::CONTENT_LENGTH, 0);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let mut request: HttpRequest = request.body(body.clone().into()).map_err(|e| never(e.to_string()))?;
+        let mut request: HttpRequest = request.body(Bytes::new().into()).map_err(|e| never(e.to_string()))?;
         let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
         AzureAuthorizer::new(&credential, self.place.host()).try_authorize(&mut request).map_err(|e| never(e.to_string()))?;
-        self.http.send(request.map(|_| body)).await
-    }
-}
-
-impl AzureControl {
-    fn ask(&self, action: &'static str, method: Method, rest: String, headers: Vec<(&'static str, String)>) -> StoreResult<Response> {
-        let signer = self.signer.clone();
-        let what = rest.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
-        let answer = wait(async move { signer.send(method, &rest, &headers, Bytes::new()).await });
-        answer.map_err(|failure| failure.into_error(self.signer.place.url().to_owned(), action, what))
-    }
-}
-
-impl Control for AzureControl {
-    fn make_place(&self, _locks: bool) -> StoreResult<()> {
-        let answer = self.ask("make", Method::PUT, "?restype=container".into(), vec![])?;
-        match answer.status() {
-            // It is there already.
-            StatusCode::CONFLICT => Ok(()),
-            status if status.is_success() => Ok(()),
-            status => Err(StoreError::Refused {
-                place: self.signer.place.url().to_owned(),
-                problem: format!("the container cannot be made: the server answered {status}"),
-            }),
-        }
+        self.http.send(request.map(|_| Bytes::new())).await
     }
 }

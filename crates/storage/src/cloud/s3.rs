@@ -1,18 +1,21 @@
 //! S3: Amazon's, and servers that speak it.
 
+mod control;
+
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use object_store::{
     aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut},
     client::HttpRequest,
 };
 
+use self::control::S3Control;
 use super::{CloudStore, Connector, never_again};
 use crate::{
     Access, Control, Place, StoreError, StoreResult,
-    net::{Failure, Http, Response, wait},
+    net::{Failure, Http, Response},
 };
 
 /// The region of requests where nobody names one.
@@ -63,18 +66,14 @@ pub(crate) fn open(place: &Place, access: &Access, http: Http) -> StoreResult<Cl
 /// Opens a bucket for what is no object.
 pub(crate) fn control(place: &Place, access: &Access, http: Http) -> StoreResult<Arc<dyn Control>> {
     let store = build(place, access, http.clone())?;
-    Ok(Arc::new(S3Control { signer: Arc::new(Signer { place: place.clone(), http, store }) }))
+    Ok(Arc::new(S3Control::new(Signer { place: place.clone(), http, store: Arc::new(store) })))
 }
 
-#[derive(Debug)]
-struct S3Control {
-    signer: Arc<Signer>,
-}
-
+#[derive(Clone)]
 struct Signer {
     place: Place,
     http: Http,
-    store: AmazonS3,
+    store: Arc<AmazonS3>,
 }
 
 /// The library's own would print keys.
@@ -87,6 +86,12 @@ impl fmt::Debug for Signer {
 impl Signer {
     fn region(&self) -> &str {
         self.place.settings().region.as_deref().unwrap_or(REGION)
+    }
+
+    /// The key of an object; of an empty name, what all keys begin with.
+    fn key(&self, name: &str) -> String {
+        let prefix = self.place.path();
+        if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
     }
 
     /// The URL of the bucket, or of what is in it.
@@ -110,44 +115,5 @@ impl Signer {
         let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
         AwsAuthorizer::new(&credential, "s3", self.region()).try_authorize(&mut request, None).map_err(|e| never(e.to_string()))?;
         self.http.send(request.map(|_| body)).await
-    }
-}
-
-impl S3Control {
-    fn ask(
-        &self,
-        action: &'static str,
-        method: Method,
-        rest: String,
-        headers: Vec<(&'static str, String)>,
-        body: String,
-    ) -> StoreResult<Response> {
-        let signer = self.signer.clone();
-        let what = rest.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
-        let answer = wait(async move { signer.send(method, &rest, &headers, body.into()).await });
-        answer.map_err(|failure| failure.into_error(self.signer.place.url().to_owned(), action, what))
-    }
-}
-
-impl Control for S3Control {
-    fn make_place(&self, locks: bool) -> StoreResult<()> {
-        let headers = if locks { vec![("x-amz-bucket-object-lock-enabled", "true".to_owned())] } else { vec![] };
-        let region = self.signer.region();
-        let body = match region {
-            REGION => String::new(),
-            region => format!(
-                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
-            ),
-        };
-        let answer = self.ask("make", Method::PUT, String::new(), headers, body)?;
-        match answer.status() {
-            status if status.is_success() => Ok(()),
-            // It is ours already.
-            StatusCode::CONFLICT if String::from_utf8_lossy(answer.body()).contains("BucketAlreadyOwnedByYou") => Ok(()),
-            _ => Err(StoreError::Refused {
-                place: self.signer.place.url().to_owned(),
-                problem: "the name of the bucket is taken: choose another".into(),
-            }),
-        }
     }
 }

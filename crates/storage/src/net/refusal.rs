@@ -61,6 +61,8 @@ const WRONG_KEY: [&str; 9] = [
 const EXPIRED: [&str; 3] = ["ExpiredToken", "TokenRefreshRequired", "RequestExpired"];
 const NO_BUCKET: [&str; 4] = ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "AccountNotFound"];
 const FULL: [&str; 4] = ["QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientAccountPermissionsQuota"];
+/// Azure's words, and S3's.
+const ARCHIVED: [&str; 3] = ["BlobArchived", "BlobBeingRehydrated", "InvalidObjectState"];
 /// Conflicts that pass when one asks again.
 const PASSING: [&str; 4] = ["ConditionalRequestConflict", "OperationAborted", "SlowDown", "RequestTimeout"];
 
@@ -128,6 +130,9 @@ impl Refusal {
         }
         if self.status == 507 || self.is(&FULL) {
             return StoreError::Full { place };
+        }
+        if self.is(&ARCHIVED) {
+            return StoreError::Archived { place, name };
         }
         if self.code == "BlobImmutableDueToPolicy" {
             return StoreError::Locked { place, name };

@@ -47,6 +47,8 @@ struct State {
     objects: BTreeMap<String, Vec<u8>>,
     stale: Vec<(String, usize)>,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+    /// The class of an object that is in another one than it was put in, and how asking for it goes (`x-amz-restore`).
+    classes: BTreeMap<String, (String, &'static str)>,
     choose: Option<Choice>,
     requests: Vec<String>,
 }
@@ -119,6 +121,13 @@ impl Bucket {
     /// Puts bytes as they are, as damage would.
     pub fn set(&self, key: &str, bytes: Vec<u8>) {
         self.state().objects.insert(key.to_owned(), bytes);
+    }
+
+    /// What was asked for out of an archive can be read now.
+    pub fn finish_thawing(&self) {
+        for (_, restore) in self.state().classes.values_mut().filter(|(_, restore)| !restore.is_empty()) {
+            *restore = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2040 00:00:00 GMT\"";
+        }
     }
 
     /// The requests since the last time: method and object.
@@ -209,6 +218,18 @@ impl Bucket {
                 state.uploads.remove(id);
                 Answer { status: 204, headers: vec![], body: Vec::new() }
             }
+            ("PUT", None) if headers.contains_key("x-amz-copy-source") => {
+                let class = headers.get("x-amz-storage-class").cloned().unwrap_or_default();
+                state.classes.insert(key.clone(), (class, ""));
+                xml(200, "<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>".into())
+            }
+            ("POST", None) if query.contains_key("restore") => match state.classes.get_mut(key) {
+                Some((class, restore)) if is_archive(class) => {
+                    *restore = "ongoing-request=\"true\"";
+                    Answer { status: 202, headers: vec![], body: Vec::new() }
+                }
+                _ => refusal(403, "InvalidObjectState", "it is not archived"),
+            },
             ("PUT", None) => {
                 let create = headers.get("if-none-match").is_some_and(|v| v == "*")
                     || headers.get("x-goog-if-generation-match").is_some_and(|v| v == "0");
@@ -216,6 +237,7 @@ impl Bucket {
                     return refusal(412, "PreconditionFailed", "it is there already");
                 }
                 state.objects.insert(key.clone(), body.clone());
+                state.classes.remove(key);
                 Answer { status: 200, headers: vec![("etag", "\"1\"".into()), ("x-goog-generation", "1".into())], body: Vec::new() }
             }
             ("DELETE", None) => {
@@ -225,9 +247,19 @@ impl Bucket {
             // So that no test takes a request for done which this bucket does not know.
             ("POST", None) => refusal(501, "NotImplemented", "no such request"),
             _ if is_listing(request) => list(&state, query, stale),
-            _ => match state.objects.get(key) {
-                Some(bytes) => part_of(bytes, headers.get("range")),
-                None => refusal(404, "NoSuchKey", "it is not there"),
+            _ => match (state.objects.get(key), state.classes.get(key)) {
+                (Some(_), Some((class, restore))) if method == "GET" && is_archive(class) && !restore.contains("false") => {
+                    refusal(403, "InvalidObjectState", "it is archived")
+                }
+                (Some(bytes), class) => {
+                    let mut answer = part_of(bytes, headers.get("range"));
+                    if let Some((class, restore)) = class {
+                        answer.headers.push(("x-amz-storage-class", class.clone()));
+                        answer.headers.extend((!restore.is_empty()).then(|| ("x-amz-restore", (*restore).to_owned())));
+                    }
+                    answer
+                }
+                (None, _) => refusal(404, "NoSuchKey", "it is not there"),
             },
         }
     }
@@ -260,6 +292,10 @@ fn http_date(ahead: i64) -> String {
     format!("{weekday}, {day:02} {name} {year} {:02}:{:02}:{:02} GMT", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+fn is_archive(class: &str) -> bool {
+    matches!(class, "GLACIER" | "DEEP_ARCHIVE")
+}
+
 fn is_listing(request: &Request) -> bool {
     request.method == "GET" && request.key.is_empty()
 }
@@ -274,12 +310,14 @@ fn list(state: &State, query: &BTreeMap<String, String>, stale: bool) -> Answer 
     let page: Vec<_> = keys.by_ref().take(50).collect();
     let next = keys.next().and_then(|_| page.last()).map(|(key, _)| format!("<NextContinuationToken>{key}</NextContinuationToken>"));
     let entry = |(key, size): &(String, usize)| {
+        let class = state.classes.get(key).map(|(class, _)| format!("<StorageClass>{class}</StorageClass>")).unwrap_or_default();
         format!(
-            "<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag><Size>{size}</Size></Contents>"
+            "<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag><Size>{size}</Size>{class}</Contents>"
         )
     };
     let contents: String = page.iter().map(entry).collect();
-    xml(200, format!("<ListBucketResult>{contents}{}</ListBucketResult>", next.unwrap_or_default()))
+    let more = next.is_some();
+    xml(200, format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>{contents}{}</ListBucketResult>", next.unwrap_or_default()))
 }
 
 fn part_of(bytes: &[u8], range: Option<&String>) -> Answer {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    destination::{Add, Destination},
+    destination::{Add, Bucket, Destination},
     memory::{Collection, Memory},
     snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
 };
@@ -230,6 +230,12 @@ pub struct Restore {
     /// Only tell what would happen
     #[arg(long)]
     pub dry_run: bool,
+    /// Only ask for what a cloud has archived, and end; run the same again hours later
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Have what a cloud has archived sooner, for more money
+    #[arg(long)]
+    pub urgent: bool,
     #[command(flatten)]
     pub from: From,
 }

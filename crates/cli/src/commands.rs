@@ -1,6 +1,7 @@
 //! One module per verb: what custody answered becomes words, JSON and an exit code.
 
 mod backup;
+mod bucket;
 mod demo;
 mod destination;
 mod doctor;

@@ -48,6 +48,11 @@ pub fn ago(then: &str, now: Timestamp) -> String {
     if amount >= 0 { format!("{amount} {unit}{plural} ago") } else { format!("in {} {unit}{plural}", -amount) }
 }
 
+/// The day of an instant in microseconds, `2026-11-23` (UTC).
+pub fn day(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| "no day".into(), |at| at.strftime("%Y-%m-%d").to_string())
+}
+
 /// The beginning of a text on one line.
 pub fn line(text: &str, width: usize) -> String {
     let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use keepsake_storage::{Access, Pace, Secret, Window};
+use keepsake_storage::{Access, LockMode, Pace, Secret, Window};
 
-use crate::{CustodyError, CustodyResult, Origin, Setting};
+use crate::{
+    CustodyError, CustodyResult, Origin, Setting,
+    destinations::{locking::LockPolicy, tiering::TierRules},
+};
 
 /// Every key of a destination, and whether it is a secret.
-const KEYS: [(&str, bool); 8] = [
+const KEYS: [(&str, bool); 13] = [
     ("id", false),
     ("secret", true),
     ("token", true),
@@ -16,6 +19,11 @@ const KEYS: [(&str, bool); 8] = [
     ("maintain_token", true),
     ("limit", false),
     ("limit_hours", false),
+    ("lock", false),
+    ("lock_mode", false),
+    ("tiers", false),
+    ("prices", false),
+    ("budget", false),
 ];
 
 /// The keys of all destinations that have some.
@@ -66,6 +74,10 @@ impl DestinationConfig {
         match *key {
             "limit" => drop(rate(&text).map_err(wrong)?),
             "limit_hours" => drop(windows(&text).map_err(wrong)?),
+            "lock" => drop(LockPolicy::parse(&text).map_err(wrong)?),
+            "lock_mode" => drop(lock_mode(&text).map_err(wrong)?),
+            "tiers" => drop(TierRules::parse(&text).map_err(wrong)?),
+            "budget" => drop(amount(&text).map_err(wrong)?),
             _ => {}
         }
         let shown = if *secret { "(set)".to_owned() } else { text.clone() };
@@ -103,6 +115,28 @@ impl DestinationConfig {
         (always.is_some() || !windows.is_empty()).then(|| Pace::new(always, windows))
     }
 
+    /// For how long the objects of a destination are locked; `None`: they are not.
+    pub fn lock_policy(&self, destination: &str) -> Option<LockPolicy> {
+        let policy = LockPolicy::parse(&self.text(destination, "lock")?).ok()?;
+        let mode = self.text(destination, "lock_mode").and_then(|text| lock_mode(&text).ok()).unwrap_or_default();
+        Some(LockPolicy { mode, ..policy })
+    }
+
+    /// When the packs of a destination move to another class of storage; `None`: never.
+    pub fn tier_rules(&self, destination: &str) -> Option<TierRules> {
+        TierRules::parse(&self.text(destination, "tiers")?).ok()
+    }
+
+    /// The name of the price table of a destination.
+    pub fn prices(&self, destination: &str) -> Option<String> {
+        self.text(destination, "prices")
+    }
+
+    /// What a destination may cost in a month, in the currency of its prices.
+    pub fn budget(&self, destination: &str) -> Option<f64> {
+        amount(&self.text(destination, "budget")?).ok()
+    }
+
     /// All values with their origins; secrets are hidden.
     pub fn shown(&self) -> impl Iterator<Item = Setting> + '_ {
         self.0.iter().map(|((destination, key), value)| Setting {
@@ -111,6 +145,19 @@ impl DestinationConfig {
             origin: value.origin.clone(),
         })
     }
+}
+
+fn lock_mode(text: &str) -> Result<LockMode, String> {
+    match text {
+        "governance" => Ok(LockMode::Governance),
+        "compliance" => Ok(LockMode::Compliance),
+        _ => Err("it needs `governance` (who has a right of its own for it may end a lock early) or `compliance` (nobody may)".into()),
+    }
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    let number = text.trim().parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount > 0.0);
+    number.ok_or_else(|| "it needs a number above 0, in the currency of the prices".to_owned())
 }
 
 /// `2 MB/s`, `500 KiB/s`, `8 Mbit/s`, `none`: bytes a second.

@@ -1,6 +1,19 @@
 //! Destinations: added, tried, listed, made equal, taken away.
 
 mod adding;
+mod bucket;
+pub(crate) mod control;
+pub(crate) mod locking;
+mod old_versions;
+mod thawing;
+pub(crate) mod tiering;
+
+pub use self::{
+    bucket::{BucketChange, BucketReport, KeptObject},
+    locking::KeptByLocks,
+    thawing::{Thaw, ThawPlan},
+    tiering::{Move, TierPlan},
+};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -160,9 +173,9 @@ impl Custody {
     fn remote_store(&self, name: &str, place: &Place) -> CustodyResult<Arc<dyn Store>> {
         let config = self.config.destinations();
         let pace = config.pace(name).map(Arc::new);
-        let write = place.open(&config.access(name), pace.clone(), Arc::default())?;
+        let write = place.open(&config.access(name), pace.clone(), self.traffic_of(name))?;
         Ok(match config.maintain_access(name) {
-            Some(access) => Arc::new(Maintained::new(write, place.open(&access, pace, Arc::default())?, ORDER)),
+            Some(access) => Arc::new(Maintained::new(write, place.open(&access, pace, self.traffic_of(name))?, ORDER)),
             None => write,
         })
     }

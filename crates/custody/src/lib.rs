@@ -75,11 +75,14 @@ pub use sample::{SampleSpec, drawn_photo, sample_memories};
 pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
 pub use verify::VerifyReport;
 
-pub use destinations::{DestinationReport, DestinationSettings, DestinationView, NewDestination, Usage};
+pub use destinations::{
+    BucketChange, BucketReport, DestinationReport, DestinationSettings, DestinationView, KeptByLocks, KeptObject, Move, NewDestination, Thaw,
+    ThawPlan, TierPlan, Usage,
+};
 pub use keepsake_formats::import::{FieldMap, Format};
 pub use keepsake_repository::{
     CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RepairReport, RestoreOptions, RestoreOutcome, Share,
     Silent,
 };
-pub use keepsake_storage::{Findings, PlaceSettings, Settled};
+pub use keepsake_storage::{BucketState, Findings, PlaceSettings, Settled};
 pub use keepsake_vault::{AuditRow, DestinationRow, ListFilter, Page, SearchState};

@@ -7,10 +7,10 @@ use std::{
 
 use keepsake_record::OwnerId;
 use keepsake_repository::ORDER;
-use keepsake_storage::{Fan, Ledger, Member, Metered, ObjectName, Store, StoreError, StoreResult};
+use keepsake_storage::{Traffic, Fan, Ledger, Member, Metered, ObjectName, Store, StoreError, StoreResult};
 use keepsake_vault::{CopyRow, DestinationRow, Standing, Vault};
 
-use crate::{Custody, CustodyError, CustodyResult, copies::blocking};
+use crate::{Custody, CustodyError, CustodyResult, copies::blocking, destinations::control::keeps_versions};
 
 /// Why a destination lacks something that was written, by its name; it grows as verbs end.
 pub type MissedCopies = Arc<Mutex<BTreeMap<String, String>>>;
@@ -20,6 +20,8 @@ pub type MissedCopies = Arc<Mutex<BTreeMap<String, String>>>;
 pub(crate) struct OpenPlaces {
     places: tokio::sync::Mutex<BTreeMap<Option<OwnerId>, Arc<Places>>>,
     missed: MissedCopies,
+    /// What each destination is asked for.
+    pub traffic: Mutex<BTreeMap<String, Arc<Traffic>>>,
 }
 
 /// Where an owner's repository is read and written.
@@ -114,15 +116,24 @@ impl Ledger for VaultLedger {
     }
 }
 
+/// What happened since something was last written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Flushed {
+    pub wrote: bool,
+    pub condemned: bool,
+}
+
 impl VaultLedger {
     /// Writes down what was written and what is gone.
-    pub async fn flush(&self) -> CustodyResult<()> {
+    pub async fn flush(&self) -> CustodyResult<Flushed> {
         let changed = std::mem::take(&mut *self.changed.lock().expect("no holder panics"));
-        if changed.written.is_empty() && changed.gone.is_empty() && !changed.condemned {
-            return Ok(());
+        let flushed = Flushed { wrote: !changed.written.is_empty(), condemned: changed.condemned };
+        if flushed == Flushed::default() && changed.gone.is_empty() {
+            return Ok(flushed);
         }
         let gone: Vec<String> = changed.gone.into_iter().collect();
-        Ok(self.vault.note_objects(self.owner, &changed.written, &gone).await?)
+        self.vault.note_objects(self.owner, &changed.written, &gone).await?;
+        Ok(flushed)
     }
 }
 
@@ -154,6 +165,8 @@ impl Custody {
         let rows = self.vault.destinations().await?;
         if let [only] = rows.as_slice()
             && self.vault.condemned(owner).await?.is_empty()
+            // Where old versions stay, it must be known which of them are to be gone.
+            && !keeps_versions(only)
         {
             let ledger = self.ledger(owner, "").await?;
             let store = Arc::new(Metered::new(self.ready_store(only).await?, ORDER, ledger.clone()));
@@ -188,11 +201,12 @@ impl Custody {
         let open = std::mem::take(&mut *self.open_places.places.lock().await);
         for (owner, places) in open {
             let Some(fan) = places.fan.clone().filter(|fan| fan.has_written()) else {
-                places.ledger.flush().await?;
+                let flushed = places.ledger.flush().await?;
+                self.after_writing(owner, flushed).await?;
                 continue;
             };
             let standing = blocking(move || Ok(fan.standing())).await?;
-            places.ledger.flush().await?;
+            let flushed = places.ledger.flush().await?;
             let row = |s: &keepsake_storage::Standing| match &s.behind {
                 Some(reason) => Some((s.member.clone(), Standing::Behind, reason.clone())),
                 None => places.is_new.then(|| (s.member.clone(), Standing::Settled, String::new())),
@@ -201,6 +215,18 @@ impl Custody {
             let behind = standing.into_iter().filter_map(|s| Some((s.member, s.behind?)));
             self.vault.set_copies(owner, &rows, std::slice::from_ref(&places.run)).await?;
             self.misses(behind.chain(places.left_out.iter().cloned()));
+            self.after_writing(owner, flushed).await?;
+        }
+        self.note_traffic().await
+    }
+
+    /// Locks what was written, and removes what is left of what was deleted, where destinations have such a thing.
+    async fn after_writing(&self, owner: Option<OwnerId>, flushed: Flushed) -> CustodyResult<()> {
+        if flushed.wrote {
+            Box::pin(self.extend_locks(owner)).await?;
+        }
+        if flushed.condemned {
+            self.sweep_old_versions(owner).await?;
         }
         Ok(())
     }

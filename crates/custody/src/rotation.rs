@@ -184,7 +184,7 @@ fn forgetting(owner: OwnerId) -> String {
     format!("forgetting {owner}")
 }
 
-fn candidate(id: &Id, snapshot: &Snapshot, pins: &BTreeMap<String, String>) -> Candidate {
+pub(crate) fn candidate(id: &Id, snapshot: &Snapshot, pins: &BTreeMap<String, String>) -> Candidate {
     let group = if is_bundle(snapshot) {
         format!("vault {}", snapshot.tag("lineage").unwrap_or_default())
     } else {

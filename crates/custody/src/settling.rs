@@ -80,7 +80,9 @@ impl Custody {
                 settled.iter().flat_map(|s| &s.gone).filter_map(|name| ObjectName::new(name.as_str()).ok()).for_each(|name| ledger.erased(&name));
             }
             ledger.flush().await?;
+            self.sweep_old_versions(owner).await?;
             self.note_settled(owner, &members, &before, &mut settled).await?;
+            self.extend_locks(owner).await?;
         }
         Ok(settled)
     }

@@ -33,6 +33,8 @@ pub struct VerifyReport {
     pub foreign_snapshots: Vec<String>,
     /// Snapshots that a rotation was letting go of when it was cut off; the next one ends that.
     pub half_forgotten: Vec<String>,
+    /// Packs that were to be read and are archived: nobody knows how they are.
+    pub archived: u64,
     /// Packs that no index names; the next prune removes them.
     pub orphans: u64,
     /// Snapshots checked.
@@ -164,6 +166,7 @@ async fn check(
             rolled_back_to: compared.rolled_back_to,
             foreign_snapshots: foreign,
             half_forgotten: leaving,
+            archived: report.archived.len() as u64,
             orphans: report.orphans.len() as u64,
             snapshots: report.snapshots,
             packs: report.packs,

@@ -29,6 +29,7 @@ mod key_file;
 mod keys;
 mod lock;
 mod monitor;
+mod needed;
 mod order;
 mod pack;
 mod pool;

@@ -19,7 +19,7 @@ use xattr::FileExt;
 
 use crate::{
     Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, folder::unix_mode, index::BlobKind,
-    reading::Scratch,
+    needed::is_wanted, reading::Scratch,
 };
 
 /// What to bring back, and how.
@@ -173,12 +173,6 @@ impl Walk<'_> {
         fail(self.outcome, self.monitor, path, reason);
     }
 
-    /// Whether a path is wanted, or leads to one that is.
-    fn wanted(&self, path: &str) -> bool {
-        let below = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-        self.options.paths.is_empty() || self.options.paths.iter().any(|p| below(path, p) || below(p, path))
-    }
-
     fn dir(&mut self, tree: &Id, target: &Path, prefix: &str, batches: &mut Batches) -> RepositoryResult<()> {
         let nodes = match self.repository.blob_from_pack(BlobKind::Tree, tree).and_then(|bytes| crate::Tree::decode(*tree, &bytes)) {
             Ok(tree) => tree.nodes,
@@ -193,7 +187,7 @@ impl Walk<'_> {
                 return Err(RepositoryError::Cancelled);
             }
             let path = if prefix.is_empty() { node.display_name() } else { format!("{prefix}/{}", node.display_name()) };
-            if self.wanted(&path) {
+            if is_wanted(&self.options.paths, &path) {
                 let target = target.join(std::ffi::OsStr::from_bytes(&node.name));
                 self.node(node, target, path, batches)?;
             }

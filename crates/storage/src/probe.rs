@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectName, PutMode, Store, StoreError, StoreResult};
+use crate::{BucketState, ObjectName, PutMode, Store, StoreError, StoreResult};
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,14 @@ pub struct Findings {
     pub write_millis: u64,
     /// How long a small read takes, in milliseconds.
     pub read_millis: u64,
+    /// The server's clock minus this machine's, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<i64>,
+    /// How the bucket is set up, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketState>,
+    /// Whether objects can be kept in several classes of storage.
+    pub tiers: bool,
     /// Why something of this could not be found out.
     pub problems: Vec<String>,
 }
@@ -41,7 +49,16 @@ impl Findings {
             (self.reads_parts, "parts of objects cannot be read"),
             (self.lists_at_once, "its listings do not show what was just written"),
         ];
-        checks.into_iter().filter(|(good, _)| !good).map(|(_, fault)| fault.to_owned()).collect()
+        let mut faults: Vec<String> = checks.into_iter().filter(|(good, _)| !good).map(|(_, fault)| fault.to_owned()).collect();
+        if let Some(lock) = self.bucket.as_ref().and_then(|bucket| bucket.default_lock.as_deref()) {
+            faults.push(format!(
+                "every new object there is locked by itself ({lock}), also keys and the locks of running programs, which must go at once: take that off the bucket, and let Keepsake lock what should be (`lock` in keepsake.toml)"
+            ));
+        }
+        if self.bucket.as_ref().is_some_and(|bucket| bucket.expires_objects) {
+            faults.push("a lifecycle rule removes objects by their age, which no backup survives: take it off the bucket".to_owned());
+        }
+        faults
     }
 }
 

@@ -99,7 +99,7 @@ impl Retry {
     }
 
     /// Calls until it works, fails for good, or was tried often enough. The call is told how often it was tried before.
-    fn again<T>(&self, action: &'static str, name: &str, mut call: impl FnMut(u32) -> StoreResult<T>) -> StoreResult<T> {
+    fn again<T>(&self, action: &'static str, name: &str, call: impl FnMut(u32) -> StoreResult<T>) -> StoreResult<T> {
         if self.is_open() {
             let (place, name) = (self.describe(), name.to_owned());
             return Err(StoreError::Unavailable {
@@ -109,16 +109,21 @@ impl Retry {
                 source: "it failed again and again just now, and is left alone for a minute".into(),
             });
         }
-        let mut attempt = 0;
-        loop {
-            match call(attempt) {
-                Err(error) if error.is_transient() && attempt + 1 < self.schedule.attempts => {
-                    std::thread::sleep(self.schedule.pause(attempt, error.retry_after(), rand::rng().random()));
-                    attempt += 1;
-                    self.traffic.retry();
-                }
-                result => return self.took(result),
+        self.took(patiently(self.schedule, &self.traffic, call))
+    }
+}
+
+/// Calls until it works, fails for good, or was tried often enough.
+pub(crate) fn patiently<T>(schedule: Schedule, traffic: &Traffic, mut call: impl FnMut(u32) -> StoreResult<T>) -> StoreResult<T> {
+    let mut attempt = 0;
+    loop {
+        match call(attempt) {
+            Err(error) if error.is_transient() && attempt + 1 < schedule.attempts => {
+                std::thread::sleep(schedule.pause(attempt, error.retry_after(), rand::rng().random()));
+                attempt += 1;
+                traffic.retry();
             }
+            result => return result,
         }
     }
 }

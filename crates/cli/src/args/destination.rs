@@ -27,12 +27,40 @@ pub enum Destination {
     },
     /// Count what is at each place
     Usage,
+    /// Show how a bucket is set up and what it keeps although it was deleted; change it
+    Bucket(Bucket),
+    /// Move packs that the rules say to cheaper classes of storage
+    ///
+    /// The rules are `tiers` in the section [destinations.NAME] of keepsake.toml, such as "Cool after 30 days, Archive after 180 days unread". Only packs
+    /// of files move; a restore asks for what is archived, and waits for it.
+    Tier {
+        /// The place's name
+        name: String,
+        /// Only tell what would move
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Make all places equal: copy what one lacks, heal what is damaged, remove what was deleted meanwhile
     Sync {
         /// Only tell what would be done
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(ClapArgs)]
+pub struct Bucket {
+    /// The place's name
+    pub name: String,
+    /// Whether what is replaced or deleted stays as an old version
+    #[arg(long, value_name = "BOOL")]
+    pub versioning: Option<bool>,
+    /// Let the bucket itself remove old versions and unfinished uploads after so many days (replaces its rules)
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub clean_after: Option<u32>,
+    /// Put a legal hold on everything of the owner there (true), or end it (false)
+    #[arg(long, value_name = "BOOL")]
+    pub hold: Option<bool>,
 }
 
 #[derive(ClapArgs)]

@@ -94,7 +94,7 @@ pub async fn verify(context: &Context, args: &args::Verify) -> CustodyResult<u8>
     }
     let code = if reports.iter().any(|report| !report.is_sound()) {
         DAMAGED
-    } else if reports.iter().any(|report| report.passed_over.is_some()) {
+    } else if reports.iter().any(|report| report.passed_over.is_some() || report.archived > 0) {
         SKIPPED
     } else {
         COMPLETE
@@ -139,7 +139,15 @@ fn show_report(context: &Context, report: &VerifyReport, several: bool) {
     if report.orphans > 0 {
         out.say(format!("{} of an interrupted run belong to nothing; they do no harm.", words::of(report.orphans, "pack", "packs")));
     }
-    if report.is_sound() {
+    if report.archived > 0 {
+        out.warn(format!(
+            "{} archived, and reading them takes hours: nobody knows how they are; `keepsake restore` asks for what it needs",
+            words::of(report.archived, "pack is", "packs are")
+        ));
+    }
+    if report.is_sound() && report.archived > 0 {
+        out.say("All else is as it should be.");
+    } else if report.is_sound() {
         out.say(if report.packs_read > 0 {
             "Everything is as it should be."
         } else {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     args::{Add, Destination},
-    commands::Context,
+    commands::{Context, bucket},
     exit::{COMPLETE, DAMAGED, SKIPPED},
     output::confirm,
     words,
@@ -30,6 +30,8 @@ pub async fn run(context: &Context, args: Destination) -> CustodyResult<u8> {
         }
         Destination::Remove { name } => removed(context, &custody, &name).await?,
         Destination::Usage => usage(context, &custody).await?,
+        Destination::Bucket(args) => bucket::bucket(context, &custody, args).await?,
+        Destination::Tier { name, dry_run } => bucket::tier(context, &custody, &name, dry_run).await?,
         Destination::Sync { dry_run } => synced(context, &custody, dry_run).await?,
     };
     custody.close().await;
@@ -51,12 +53,22 @@ async fn added(context: &Context, custody: &Custody, add: Add) -> CustodyResult<
     synced(context, custody, false).await
 }
 
+/// Clocks that differ by more are told.
+const CLOCK_TOLERANCE_SECONDS: u64 = 30;
+
 fn show_findings(context: &Context, report: &DestinationReport) {
     let (out, found) = (&context.output, &report.found);
     out.say(format!(
         "Destination `{}` answers: a small write takes {} ms, a small read {} ms.",
         report.name, found.write_millis, found.read_millis
     ));
+    if let Some(state) = &found.bucket {
+        bucket::state_lines(state).into_iter().for_each(|line| out.say(format!("  {line}")));
+    }
+    if let Some(ahead) = found.clock_ahead.filter(|ahead| ahead.unsigned_abs() > CLOCK_TOLERANCE_SECONDS) {
+        let which = if ahead > 0 { "behind" } else { "ahead of" };
+        out.warn(format!("this machine's clock is {} seconds {which} the server's: set the clock", ahead.unsigned_abs()));
+    }
     for fault in found.faults() {
         out.warn(fault);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use keepsake_custody::{
-    CustodyError, CustodyResult, Elsewhere, RestoreChoice, RestoreMode, RestoreOptions, RestoreOutcome, RestorePlan, SnapshotRow, Source,
+    CustodyError, CustodyResult, Elsewhere, RestoreChoice, RestoreMode, RestoreOptions, RestoreOutcome, RestorePlan, SnapshotRow, Source, Thaw, ThawPlan,
 };
 use serde_json::json;
 
@@ -45,11 +45,18 @@ async fn to_folder(context: &Context, args: &args::Restore, target: &Path) -> Cu
             words::bytes(bytes),
             target.display()
         ));
-        out.summary(COMPLETE, json!({ "dry_run": true, "files": count, "bytes": bytes }));
+        let thaw = custody.plan_thaw(owner, &source, &args.snapshot, &wanted(args)).await?;
+        tell_thaw(context, thaw.as_ref());
+        out.summary(COMPLETE, json!({ "dry_run": true, "files": count, "bytes": bytes, "archived": thaw }));
         return Ok(COMPLETE);
     }
     let options = options(context, args, target)?;
     let progress = context.progress();
+    let thawed = custody.thaw(owner, &source, &args.snapshot, &options.paths, thaw(args), progress.clone()).await;
+    if let Err(error) = thawed {
+        progress.finish();
+        return Err(error);
+    }
     let outcome = custody.restore_to(owner, &source, &args.snapshot, target, options, progress.clone()).await;
     progress.finish();
     let outcome = outcome?;
@@ -74,7 +81,25 @@ fn options(context: &Context, args: &args::Restore, target: &Path) -> CustodyRes
     {
         return Err(CustodyError::Refused("nothing was done: say --yes to go ahead".into()));
     }
-    Ok(RestoreOptions { paths: args.path.iter().map(|p| p.trim_matches('/').to_owned()).collect(), overwrite: args.overwrite })
+    Ok(RestoreOptions { paths: wanted(args), overwrite: args.overwrite })
+}
+
+fn wanted(args: &args::Restore) -> Vec<String> {
+    args.path.iter().map(|p| p.trim_matches('/').to_owned()).collect()
+}
+
+fn thaw(args: &args::Restore) -> Thaw {
+    Thaw { wait: !args.no_wait, urgent: args.urgent, ..Thaw::default() }
+}
+
+fn tell_thaw(context: &Context, plan: Option<&ThawPlan>) {
+    if let Some(ThawPlan { destination, packs, bytes }) = plan {
+        context.output.say(format!(
+            "{} ({}) are archived at `{destination}`: they are asked for first, and that takes hours (--urgent: fewer, for more money).",
+            words::of(*packs, "pack", "packs"),
+            words::bytes(*bytes)
+        ));
+    }
 }
 
 fn told(context: &Context, args: &args::Restore, target: &Path, row: &SnapshotRow, outcome: &RestoreOutcome) -> CustodyResult<u8> {
@@ -132,6 +157,13 @@ async fn into_vault(context: &Context, args: &args::Restore) -> CustodyResult<u8
         }
         _ => context.owner(&custody).await?,
     };
+    let progress = context.progress();
+    let thawed = match args.dry_run {
+        true => custody.plan_thaw(here.id, &source, &args.snapshot, &[]).await.map(|plan| tell_thaw(context, plan.as_ref())),
+        false => custody.thaw(here.id, &source, &args.snapshot, &[], thaw(args), progress.clone()).await,
+    };
+    progress.finish();
+    thawed?;
     let (bundle, id) = custody.snapshot_bundle(here.id, &source, &args.snapshot).await?;
     let from = format!("snapshot {}", &id.to_string()[..8]);
     let plan = custody.plan_restore(here.id, &bundle, &from).await?;

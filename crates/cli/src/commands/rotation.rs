@@ -1,6 +1,6 @@
 //! `snapshot forget` and `prune`.
 
-use keepsake_custody::{Custody, CustodyError, CustodyResult, ForgetPlan, Policy, PruneOptions, PrunePlan};
+use keepsake_custody::{Custody, CustodyError, CustodyResult, ForgetPlan, KeptByLocks, Policy, PruneOptions, PrunePlan};
 use keepsake_record::OwnerId;
 use serde_json::json;
 
@@ -95,12 +95,21 @@ fn tell_prune(context: &Context, plan: &PrunePlan) {
     out.say(format!("  {:>12}  come free", words::bytes(plan.freed_bytes)));
 }
 
+fn tell_kept(context: &Context, kept: &[KeptByLocks]) {
+    for one in kept {
+        let until = if one.first == one.last { words::day(one.last) } else { format!("{} to {}", words::day(one.first), words::day(one.last)) };
+        let what = words::of(one.objects, "of these stays", "of these stay");
+        context.output.say(format!("  {what} at {}, hidden, until the locks end: {until}", one.destination));
+    }
+}
+
 async fn run_prune(context: &Context, custody: &Custody, owner: Option<OwnerId>, options: PruneOptions) -> CustodyResult<()> {
     let progress = context.progress();
     let plan = custody.plan_prune(owner, options, progress.clone()).await;
     progress.finish();
     let plan = plan?;
     tell_prune(context, &plan);
+    tell_kept(context, &custody.kept_by_locks(owner, &plan).await?);
     if plan.is_empty() {
         return Ok(());
     }
@@ -129,7 +138,9 @@ pub async fn prune(context: &Context, args: &args::Prune) -> CustodyResult<u8> {
         progress.finish();
         let plan = plan?;
         tell_prune(context, &plan);
-        out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan }));
+        let kept = custody.kept_by_locks(owner, &plan).await?;
+        tell_kept(context, &kept);
+        out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan, "kept_by_locks": kept }));
     } else {
         run_prune(context, &custody, owner, options).await?;
         out.summary(COMPLETE, json!({}));

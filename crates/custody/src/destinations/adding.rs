@@ -48,9 +48,9 @@ impl Custody {
         let position = rows.iter().map(|row| row.position).max().unwrap_or(0) + 1;
         let mut row = DestinationRow { name: name.clone(), url: place.url().into(), position, settings: text, found: String::new() };
         if make {
-            let access = self.config.destinations().access(&name);
+            let (access, locks) = (self.config.destinations().access(&name), self.config.destinations().lock_policy(&name).is_some());
             let control = place.control(&access, Arc::default())?;
-            blocking(move || Ok(control.map_or(Ok(()), |control| control.make_place(false))?)).await?;
+            blocking(move || Ok(control.map_or(Ok(()), |control| control.make_place(locks))?)).await?;
         }
         let found = self.probed(&row).await?;
         if !found.faults().is_empty() {
@@ -86,7 +86,9 @@ impl Custody {
         let mut random = [0; 8];
         self.ambient.fill(&mut random);
         let folder = format!("keepsake-test-{}", data_encoding::HEXLOWER.encode(&random));
-        blocking(move || Ok(probe(&*store, &folder)?)).await
+        let mut found = blocking(move || Ok(probe(&*store, &folder)?)).await?;
+        self.probe_control(row, &mut found).await?;
+        Ok(found)
     }
 
     /// Tries what a destination does, and keeps what was found.

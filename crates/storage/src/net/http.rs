@@ -77,6 +77,11 @@ impl Http {
         Ok(Self { client, patience, pace, traffic })
     }
 
+    /// Where what is used is counted.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// Makes a request. Answers that are a success, or that say something of an object (304, 404, and to a write 409, 412), are given back;
     /// all else is a failure.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
@@ -98,6 +103,9 @@ impl Http {
             Err(_) => return Err(Failure::Network("the server did not answer in time".into())),
         };
         self.traffic.bytes_sent(length);
+        if let Some(ahead) = answer.headers().get("date").and_then(|at| clock_ahead(at.to_str().ok()?)) {
+            self.traffic.saw_clock(ahead);
+        }
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut expected = answer.content_length();
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
@@ -186,19 +194,22 @@ fn refusal(status: StatusCode, headers: &header::HeaderMap, body: &[u8]) -> Refu
     let start = String::from_utf8_lossy(&body[..body.len().min(8192)]);
     let code = text("x-ms-error-code").map(str::to_owned).or_else(|| element(&start, "Code")).unwrap_or_default();
     let date = text("date").and_then(|at| jiff::fmt::rfc2822::parse(at).ok());
+    let ahead = text("date").and_then(clock_ahead);
     Refusal {
         status: status.as_u16(),
         code: one_line(&code),
         message: element(&start, "Message").map(|m| one_line(&m)).unwrap_or_default(),
         retry_after: text("retry-after").and_then(|after| retry_after(after, date.as_ref())),
         location: text("location").map(str::to_owned),
-        clock_ahead: date.map(|at| at.timestamp().as_second() - now_seconds()),
+        clock_ahead: ahead,
     }
 }
 
+/// The server's clock minus ours, in seconds, from what it says its clock shows.
 #[expect(clippy::disallowed_methods, reason = "the clock is what is compared")]
-fn now_seconds() -> i64 {
-    jiff::Timestamp::now().as_second()
+fn clock_ahead(date: &str) -> Option<i64> {
+    let server = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(server.timestamp().as_second() - jiff::Timestamp::now().as_second())
 }
 
 /// Seconds, or a date, which counts from the server's own (RFC 9110, 10.2.3).

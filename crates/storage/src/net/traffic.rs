@@ -1,6 +1,6 @@
 //! What a store used of the network, counted where the requests are made.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Counters of one store; several threads add to them.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
     retried: AtomicU64,
+    /// The server's clock minus ours, in seconds.
+    clock_ahead: AtomicI64,
 }
 
 /// What was used so far.
@@ -63,6 +65,15 @@ impl Traffic {
 
     pub(crate) fn retry(&self) {
         self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn saw_clock(&self, ahead: i64) {
+        self.clock_ahead.store(ahead, Ordering::Relaxed);
+    }
+
+    /// The server's clock minus ours when it last answered, in seconds; 0 also where no server has told its time.
+    pub fn clock_ahead(&self) -> i64 {
+        self.clock_ahead.load(Ordering::Relaxed)
     }
 
     /// What was used so far.

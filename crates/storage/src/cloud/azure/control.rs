@@ -1,5 +1,7 @@
 //! What Azure keeps beside blobs: how a container is set up, and access tiers (Blob service REST API, 2023-11-03).
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 
 use super::Signer;
@@ -7,6 +9,7 @@ use crate::{
     BucketState, Classed, Control, ObjectName, Reach, StoreError, StoreResult, Tiers,
     cloud::{query_value, xml::Element},
     net::{Response, wait},
+    retry::{Schedule, patiently},
 };
 
 #[derive(Debug)]
@@ -22,8 +25,12 @@ impl AzureControl {
     fn ask(&self, action: &'static str, method: Method, rest: String, headers: Vec<(&'static str, String)>) -> StoreResult<Response> {
         let signer = self.signer.clone();
         let what = rest.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
-        let answer = wait(async move { signer.send(method, &rest, &headers).await });
-        answer.map_err(|failure| failure.into_error(self.signer.place.url().to_owned(), action, what))
+        let request = Arc::new((method, rest, headers));
+        patiently(Schedule::default(), signer.http.traffic(), |_| {
+            let (signer, request) = (signer.clone(), request.clone());
+            let answer = wait(async move { signer.send(request.0.clone(), &request.1, &request.2).await });
+            answer.map_err(|failure| failure.into_error(self.signer.place.url().to_owned(), action, what.clone()))
+        })
     }
 
     fn refused(&self, problem: String) -> StoreError {

@@ -1,5 +1,7 @@
 //! What S3 keeps beside objects: how a bucket is set up, old versions, locks and classes (Amazon S3 API Reference, 2006-03-01).
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 
 use super::{REGION, Signer};
@@ -10,6 +12,7 @@ use crate::{
         xml::{Element, escaped},
     },
     net::{Response, wait},
+    retry::{Schedule, patiently},
 };
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -69,9 +72,12 @@ impl S3Control {
         let what = if ask.key.is_empty() { ask.query.split('=').next().unwrap_or_default().to_owned() } else { ask.key.clone() };
         let key = if ask.key.is_empty() { String::new() } else { format!("/{}", ask.key) };
         let rest = if ask.query.is_empty() { key } else { format!("{key}?{}", ask.query) };
-        let (method, headers, body) = (ask.method, ask.headers, ask.body);
-        let answer = wait(async move { signer.send(method, &rest, &headers, body.into()).await });
-        answer.map_err(|failure| failure.into_error(self.url(), ask.action, what))
+        let request = Arc::new((ask.method, rest, ask.headers, bytes::Bytes::from(ask.body)));
+        patiently(Schedule::default(), signer.http.traffic(), |_| {
+            let (signer, request) = (signer.clone(), request.clone());
+            let answer = wait(async move { signer.send(request.0.clone(), &request.1, &request.2, request.3.clone()).await });
+            answer.map_err(|failure| failure.into_error(self.url(), ask.action, what.clone()))
+        })
     }
 
     /// As `ask`, where anything but a success is an error.

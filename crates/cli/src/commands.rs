@@ -15,6 +15,7 @@ mod restore;
 mod rewriting;
 mod rotation;
 mod snapshot;
+mod usage;
 
 use std::{
     collections::BTreeMap,

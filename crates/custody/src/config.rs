@@ -9,7 +9,11 @@ use std::{
 use keepsake_repository::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::{CustodyError, CustodyResult, destination_config::DestinationConfig};
+use crate::{
+    CustodyError, CustodyResult, PriceTable,
+    destination_config::DestinationConfig,
+    destinations::costs,
+};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,10 +49,11 @@ pub struct Setting {
 }
 
 /// The configuration in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     settings: BTreeMap<String, Setting>,
     destinations: DestinationConfig,
+    prices: BTreeMap<String, PriceTable>,
 }
 
 /// Every key with its default, whether it is a secret, and what it is for.
@@ -72,6 +77,8 @@ struct File(BTreeMap<String, BTreeMap<String, toml::Value>>);
 
 /// The section whose keys are those of destinations, by their names.
 const DESTINATIONS: &str = "destinations";
+/// The section whose keys are the names of tables of prices.
+const PRICES: &str = "prices";
 
 impl Config {
     /// Reads the file, if it is there, and the variables `KEEPSAKE__SECTION__KEY` (or `…_FILE` with a path) over it.
@@ -89,11 +96,17 @@ impl Config {
             Err(error) => return Err(CustodyError::io(path)(error)),
         };
         let File(sections) = toml::from_str(&text).map_err(|e| CustodyError::Usage(format!("{}: {e}", path.display())))?;
-        let mut destinations = DestinationConfig::default();
+        let (mut destinations, mut prices) = (DestinationConfig::default(), costs::examples());
         for (section, keys) in sections {
             for (key, value) in keys {
                 if section == DESTINATIONS {
                     destinations.take_table(&key, &value)?;
+                    continue;
+                }
+                if section == PRICES {
+                    let wrong = |e: toml::de::Error| CustodyError::Usage(format!("{}: [prices.{key}]: {e}", path.display()));
+                    let table = value.try_into().map_err(wrong)?;
+                    prices.insert(key, table);
                     continue;
                 }
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -115,7 +128,7 @@ impl Config {
             }
             Self::set(&mut settings, &name.to_lowercase().replace("__", "."), value, Origin::Environment(variable.clone()))?;
         }
-        Ok(Self { settings, destinations })
+        Ok(Self { settings, destinations, prices })
     }
 
     fn set(settings: &mut BTreeMap<String, Setting>, name: &str, value: String, origin: Origin) -> CustodyResult<()> {
@@ -149,6 +162,16 @@ impl Config {
     /// What is set for destinations.
     pub(crate) fn destinations(&self) -> &DestinationConfig {
         &self.destinations
+    }
+
+    /// A table of prices.
+    pub(crate) fn price_table(&self, name: &str) -> Option<PriceTable> {
+        self.prices.get(name).cloned()
+    }
+
+    /// The names of all tables of prices, the examples among them.
+    pub fn price_tables(&self) -> Vec<String> {
+        self.prices.keys().cloned().collect()
     }
 
     /// The rotation of snapshots.

@@ -3,16 +3,22 @@
 mod adding;
 mod bucket;
 pub(crate) mod control;
+pub(crate) mod costs;
+mod forecast;
 pub(crate) mod locking;
 mod old_versions;
 mod thawing;
 pub(crate) mod tiering;
+mod usage;
 
 pub use self::{
     bucket::{BucketChange, BucketReport, KeptObject},
+    costs::{Asked, Bill, PriceTable},
+    forecast::Forecast,
     locking::KeptByLocks,
     thawing::{Thaw, ThawPlan},
     tiering::{Move, TierPlan},
+    usage::Usage,
 };
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -95,21 +101,6 @@ pub struct DestinationReport {
     pub name: String,
     /// What the place does.
     pub found: Findings,
-}
-
-/// What is at a destination.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Usage {
-    /// The destination's name.
-    pub destination: String,
-    /// By owner (`system` for the instance's own) and by kind of object: how many, and bytes.
-    pub owners: BTreeMap<String, BTreeMap<String, (u64, u64)>>,
-    /// Objects in all.
-    pub objects: u64,
-    /// Bytes in all.
-    pub bytes: u64,
-    /// Why nothing could be listed.
-    pub problem: Option<String>,
 }
 
 impl DestinationSettings {
@@ -290,50 +281,4 @@ impl Custody {
         }
         Ok(all)
     }
-
-    /// Counts what is at each destination.
-    ///
-    /// # Errors
-    /// The vault fails. A destination that cannot be listed says so in its place.
-    pub async fn usage(&self) -> CustodyResult<Vec<Usage>> {
-        let mut all = Vec::new();
-        for row in self.vault.destinations().await? {
-            let listed = match self.destination_store(&row) {
-                Ok(store) => blocking(move || Ok(store.list("")?)).await,
-                Err(error) => Err(error),
-            };
-            let mut usage = Usage { destination: row.name, ..Usage::default() };
-            match listed {
-                Ok(objects) => {
-                    for object in objects.into_iter().filter(|object| object.name.as_str() != disks::MARKER) {
-                        usage.objects += 1;
-                        usage.bytes += object.bytes;
-                        let (owner, kind) = owner_and_kind(&object.name);
-                        let counted = usage.owners.entry(owner).or_default().entry(kind).or_default();
-                        *counted = (counted.0 + 1, counted.1 + object.bytes);
-                    }
-                }
-                Err(error) => usage.problem = Some(error.to_string()),
-            }
-            all.push(usage);
-        }
-        self.audited(None, "destination.usage", "", Ok(all)).await
-    }
-}
-
-/// `owners/ID/gN/KIND/…` or `system/gN/KIND/…`.
-fn owner_and_kind(name: &ObjectName) -> (String, String) {
-    let mut parts = name.as_str().split('/');
-    let owner = match parts.next() {
-        Some("owners") => parts.next().unwrap_or_default(),
-        Some("system") => "system",
-        _ => return ("other".into(), "other".into()),
-    };
-    let kind = match (ORDER.rank)(name) {
-        0 => "data",
-        2 => "index",
-        3 => "snapshots",
-        _ => "keys and marks",
-    };
-    (owner.to_owned(), kind.to_owned())
 }

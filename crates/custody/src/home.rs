@@ -119,6 +119,7 @@ impl Custody {
         let owner = custody.new_owner(owner_name);
         custody.vault.create_owner(&owner, &custody.done(owner.id, "owner.create", &owner.name)).await?;
         custody.system_repository().await?;
+        custody.close_places().await?;
         // The instance id comes last: a home without one was not finished.
         let kit_page = home.join("recovery-kit.html");
         fs::write(&kit_page, kit.page(&custody.instance.to_string(), &now.to_string())).map_err(CustodyError::io(&kit_page))?;

@@ -76,7 +76,7 @@ pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
 pub use verify::VerifyReport;
 
 pub use destinations::{
-    BucketChange, BucketReport, DestinationReport, DestinationSettings, DestinationView, KeptByLocks, KeptObject, Move, NewDestination, Thaw,
+    Asked, Bill, BucketChange, BucketReport, Forecast, PriceTable, DestinationReport, DestinationSettings, DestinationView, KeptByLocks, KeptObject, Move, NewDestination, Thaw,
     ThawPlan, TierPlan, Usage,
 };
 pub use keepsake_formats::import::{FieldMap, Format};

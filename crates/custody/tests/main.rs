@@ -4,6 +4,7 @@
 
 mod accidents;
 mod audit;
+mod buckets;
 mod costs;
 mod cut_off;
 mod format_page;

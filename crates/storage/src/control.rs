@@ -195,7 +195,7 @@ pub struct Classed {
 
 /// Classes of storage that cost less to keep in, and more to read from.
 pub trait Tiers: Send + Sync + fmt::Debug {
-    /// Where the objects below a prefix are kept.
+    /// Where the objects below a prefix are kept. Of one that was asked for out of an archive, a listing may not know it: [`Tiers::of`] does.
     ///
     /// # Errors
     /// The place refuses or fails.

@@ -31,7 +31,7 @@ pub use control::{BucketState, Classed, Control, LockMode, Locks, ObjectLock, Re
 pub use error::{StoreError, StoreResult};
 pub use fan::{Fan, Ledger, Member, Order, Standing};
 pub use faulty::{Fault, Faulty};
-pub use local::LocalStore;
+pub use local::{LocalStore, room_in};
 pub use maintained::Maintained;
 pub use memory::MemoryStore;
 pub use metered::Metered;

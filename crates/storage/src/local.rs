@@ -275,3 +275,9 @@ impl Store for LocalStore {
         Ok(length)
     }
 }
+
+/// Bytes that are free for us on the disk of a folder, if its system tells.
+pub fn room_in(folder: &std::path::Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
+}

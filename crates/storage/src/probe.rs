@@ -126,6 +126,16 @@ mod tests {
         assert_eq!(store.list("").expect("list"), vec![], "nothing stays behind");
     }
 
+    #[test]
+    fn a_bucket_that_locks_or_removes_by_itself_is_refused() {
+        let good = probe(&MemoryStore::new(), "test").expect("it answers");
+        let with = |bucket| Findings { bucket: Some(bucket), ..good.clone() }.faults();
+        assert_eq!(with(BucketState { versioning: true, locks: true, ..BucketState::default() }), Vec::<String>::new());
+        let locking = with(BucketState { default_lock: Some("COMPLIANCE 30 days".into()), ..BucketState::default() });
+        assert!(locking.len() == 1 && locking[0].contains("COMPLIANCE 30 days"), "{locking:?}");
+        assert_eq!(with(BucketState { expires_objects: true, ..BucketState::default() }).len(), 1);
+    }
+
     /// Older servers that speak S3 ignore `If-None-Match`.
     #[derive(Debug)]
     struct Replacing(MemoryStore);

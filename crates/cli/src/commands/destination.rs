@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     args::{Add, Destination},
-    commands::{Context, bucket},
+    commands::{Context, bucket, usage},
     exit::{COMPLETE, DAMAGED, SKIPPED},
     output::confirm,
     words,
@@ -29,7 +29,7 @@ pub async fn run(context: &Context, args: Destination) -> CustodyResult<u8> {
             code
         }
         Destination::Remove { name } => removed(context, &custody, &name).await?,
-        Destination::Usage => usage(context, &custody).await?,
+        Destination::Usage => usage::usage(context, &custody).await?,
         Destination::Bucket(args) => bucket::bucket(context, &custody, args).await?,
         Destination::Tier { name, dry_run } => bucket::tier(context, &custody, &name, dry_run).await?,
         Destination::Sync { dry_run } => synced(context, &custody, dry_run).await?,
@@ -152,39 +152,6 @@ async fn removed(context: &Context, custody: &Custody, name: &str) -> CustodyRes
     out.say(format!("`{name}` is no destination any more. What is at {} stays: delete it there if it is not to be kept.", row.url));
     out.summary(COMPLETE, json!({ "name": row.name, "url": row.url }));
     Ok(COMPLETE)
-}
-
-async fn usage(context: &Context, custody: &Custody) -> CustodyResult<u8> {
-    let out = &context.output;
-    let names: BTreeMap<String, String> = custody.owners().await?.into_iter().map(|owner| (owner.id.to_string(), owner.name)).collect();
-    let all = custody.usage().await?;
-    for usage in &all {
-        out.object(&json!(usage));
-        if let Some(problem) = &usage.problem {
-            out.warn(format!("{}: {problem}", usage.destination));
-            continue;
-        }
-        out.give(format!(
-            "{:<28} {:>12} {:>12}",
-            usage.destination,
-            words::of(usage.objects, "object", "objects"),
-            words::bytes(usage.bytes)
-        ));
-        for (owner, kinds) in &usage.owners {
-            for (kind, (objects, bytes)) in kinds {
-                let owner = names.get(owner).unwrap_or(owner);
-                out.give(format!(
-                    "  {:<12} {:<14} {:>11} {:>12}",
-                    words::line(owner, 12),
-                    kind,
-                    words::count(*objects),
-                    words::bytes(*bytes)
-                ));
-            }
-        }
-    }
-    let code = if all.iter().all(|usage| usage.problem.is_none()) { COMPLETE } else { SKIPPED };
-    Ok(code)
 }
 
 async fn synced(context: &Context, custody: &Custody, dry_run: bool) -> CustodyResult<u8> {

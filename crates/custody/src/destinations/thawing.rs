@@ -158,7 +158,8 @@ fn archived(control: &dyn Control, prefix: &str, packs: &BTreeSet<Id>) -> keepsa
     let wanted: BTreeSet<String> = packs.iter().map(Id::to_string).collect();
     let mut all = tiers.all(prefix)?;
     all.retain(|object| object.reach != Reach::Online && wanted.contains(object.name.file_name()));
-    Ok(all)
+    let now = all.iter().map(|object| tiers.of(&object.name)).collect::<keepsake_storage::StoreResult<Vec<_>>>()?;
+    Ok(now.into_iter().flatten().filter(|object| object.reach != Reach::Online).collect())
 }
 
 /// Asks for packs, and waits until all can be read.

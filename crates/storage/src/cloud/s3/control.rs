@@ -16,6 +16,8 @@ use crate::{
 };
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+/// What servers answer that have only a part of S3.
+const NOT_OFFERED: [&str; 2] = ["answered 501", "answered 405"];
 /// For so many days a thawed object can be read.
 const THAWED_DAYS: u32 = 7;
 
@@ -98,10 +100,14 @@ impl S3Control {
         Element::parse(answer.body()).map_err(|problem| self.refused(format!("its answer cannot be read: {problem}")))
     }
 
-    /// What the bucket says of itself; `None`: it was never told anything of this kind.
+    /// What the bucket says of itself; `None`: it was never told anything of this kind, or the server has no such thing.
     fn bucket(&self, query: &str) -> StoreResult<Option<Element>> {
-        let answer = self.ask(Ask::new("read the settings of", Method::GET, String::new(), query))?;
-        if answer.status() == StatusCode::NOT_FOUND { Ok(None) } else { self.document(&answer).map(Some) }
+        match self.ask(Ask::new("read the settings of", Method::GET, String::new(), query)) {
+            Ok(answer) if answer.status() == StatusCode::NOT_FOUND => Ok(None),
+            Ok(answer) => self.document(&answer).map(Some),
+            Err(StoreError::Refused { problem, .. }) if NOT_OFFERED.iter().any(|words| problem.contains(words)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks page by page. `next` reads from a page what the next one is asked with; `None`: it was the last.
@@ -350,12 +356,6 @@ impl Tiers for S3Control {
                 found.push(Classed { name, bytes, class, since, reach });
             }
         })?;
-        // A listing does not tell what was asked for.
-        for object in found.iter_mut().filter(|object| object.reach == Reach::Archived) {
-            if let Some(now) = self.of(&object.name)? {
-                *object = now;
-            }
-        }
         Ok(found)
     }
 

@@ -24,6 +24,13 @@ pub(crate) struct Scratch {
     plain: Vec<u8>,
 }
 
+impl Scratch {
+    /// The bytes that were read last.
+    pub fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+}
+
 /// A pack that was read, or that somebody is reading.
 pub(crate) type PackSlot = Arc<Mutex<Option<Bytes>>>;
 
@@ -173,7 +180,7 @@ impl Repository {
     }
 
     /// Opens, unpacks and checks a blob: its length must be the declared one, its hash its id.
-    fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8], scratch: &mut Scratch) -> RepositoryResult<()> {
+    pub(crate) fn open_blob(&self, id: &Id, location: &Location, sealed: &[u8], scratch: &mut Scratch) -> RepositoryResult<()> {
         let bad = |problem: &str| Err(RepositoryError::damaged(format!("blob {} in pack {}", id.short(), location.pack.short()), problem));
         let mut hasher = Sha256::new();
         let opened = match location.uncompressed {

@@ -1,5 +1,7 @@
 //! Bringing a tree back into a folder: every blob checked, every file whole or absent, nothing outside the folder.
 
+mod fetching;
+
 use std::{
     collections::HashMap,
     fs, io,
@@ -10,13 +12,14 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
 };
 
 use xattr::FileExt;
 
+use self::fetching::Fetcher;
 use crate::{
     Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, folder::unix_mode, index::BlobKind,
     needed::is_wanted, reading::Scratch,
@@ -138,8 +141,11 @@ impl Repository {
             // Some of them wait for the store while the others compute.
             let cores = std::thread::available_parallelism().map_or(2, usize::from).min(8);
             let threads = if self.store.is_far() { FAR_THREADS } else { cores + 2 };
+            let fetcher = self.store.is_far().then(|| Arc::new(Fetcher::start(scope, self)));
             for _ in 0..threads {
-                scope.spawn(|| write_files(self, &jobs, options, monitor, &outcome));
+                let fetcher = fetcher.clone();
+                let (jobs, outcome) = (&jobs, &outcome);
+                scope.spawn(move || write_files(self, fetcher.as_deref(), jobs, options, monitor, outcome));
             }
             let mut batches = Batches { queue, open: Vec::new(), bytes: 0 };
             let walked = walk.dir(tree, target, "", &mut batches);
@@ -244,6 +250,7 @@ fn make_folder(target: &Path) -> io::Result<()> {
 
 fn write_files(
     repository: &Repository,
+    fetcher: Option<&Fetcher>,
     batches: &Mutex<Receiver<Vec<Job>>>,
     options: &RestoreOptions,
     monitor: &dyn Monitor,
@@ -257,7 +264,7 @@ fn write_files(
             if monitor.cancelled() {
                 break;
             }
-            match write_file(repository, &job, options.overwrite, &mut scratch, monitor) {
+            match write_file((repository, fetcher), &job, options.overwrite, &mut scratch, monitor) {
                 Ok(bytes) => {
                     let mut outcome = outcome.lock().expect("no holder panics");
                     outcome.files += 1;
@@ -274,7 +281,7 @@ fn write_files(
 }
 
 /// Writes beside the target and renames, so that a file is whole or not there.
-fn write_file(repository: &Repository, job: &Job, overwrite: bool, scratch: &mut Scratch, monitor: &dyn Monitor) -> Result<u64, Failure> {
+fn write_file(from: (&Repository, Option<&Fetcher>), job: &Job, overwrite: bool, scratch: &mut Scratch, monitor: &dyn Monitor) -> Result<u64, Failure> {
     let Job { node, target, .. } = job;
     if !overwrite && fs::symlink_metadata(target).is_ok() {
         return Err(Failure {
@@ -285,7 +292,7 @@ fn write_file(repository: &Repository, job: &Job, overwrite: bool, scratch: &mut
     let mut part_name = std::ffi::OsString::from(".keepsake-part-");
     part_name.push(Id::of(target.as_os_str().as_bytes()).short());
     let part = target.with_file_name(part_name);
-    let written = write_part(repository, node, &part, scratch, monitor);
+    let written = write_part(from, node, &part, scratch, monitor);
     let done = written.and_then(|(file, bytes)| {
         // By the open file: looking its path up again for each would cost small files more than their bytes.
         let dressed = apply_meta_to_file(&file, node);
@@ -303,7 +310,7 @@ fn write_file(repository: &Repository, job: &Job, overwrite: bool, scratch: &mut
 }
 
 fn write_part(
-    repository: &Repository,
+    (repository, fetcher): (&Repository, Option<&Fetcher>),
     node: &Node,
     part: &Path,
     scratch: &mut Scratch,
@@ -311,8 +318,7 @@ fn write_part(
 ) -> Result<(fs::File, u64), Failure> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
     let (mut length, mut holes) = (0, false);
-    for id in node.content.iter().flatten() {
-        let bytes = repository.piece(id, scratch)?;
+    let mut write = |bytes: &[u8]| -> Result<(), Failure> {
         // Long runs of zeros become holes.
         if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
             holes = true;
@@ -322,6 +328,12 @@ fn write_part(
         }
         length += bytes.len() as u64;
         monitor.advance(0, bytes.len() as u64);
+        Ok(())
+    };
+    let pieces = node.content.as_deref().unwrap_or_default();
+    match fetcher {
+        Some(fetcher) if pieces.len() > 1 => fetcher.each(repository, pieces, scratch, &mut write)?,
+        _ => pieces.iter().try_for_each(|id| write(repository.piece(id, scratch)?))?,
     }
     if holes {
         file.set_len(length)?;

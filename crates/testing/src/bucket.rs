@@ -53,11 +53,21 @@ struct State {
     requests: Vec<String>,
 }
 
-/// A running bucket called `bucket`. It goes with the process.
+/// A running bucket called `bucket`. It stops with the last of its clones.
 #[derive(Clone)]
 pub struct Bucket {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
+    _open: Arc<Open>,
+}
+
+/// Wakes the listener, which then sees that nobody holds its bucket any more.
+struct Open(SocketAddr);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        drop(TcpStream::connect(self.0));
+    }
 }
 
 struct Request {
@@ -81,15 +91,19 @@ impl Bucket {
     /// Loopback has no port left.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let bucket = Self { state: Arc::default(), address: listener.local_addr().expect("an address") };
-        let serving = bucket.clone();
+        let address = listener.local_addr().expect("an address");
+        let (state, open) = (Arc::<Mutex<State>>::default(), Arc::new(Open(address)));
+        let (serving, held) = (state.clone(), Arc::downgrade(&open));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let bucket = serving.clone();
-                thread::spawn(move || drop(bucket.serve(stream)));
+                if held.strong_count() == 0 {
+                    return;
+                }
+                let state = serving.clone();
+                thread::spawn(move || drop(serve(&state, stream)));
             }
         });
-        bucket
+        Self { state, address, _open: open }
     }
 
     /// Its URL without the bucket's name.
@@ -134,135 +148,134 @@ impl Bucket {
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state().requests)
     }
+}
 
-    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        stream.set_nodelay(true)?;
-        let mut reader = BufReader::new(stream.try_clone()?);
-        while let Some(request) = read(&mut reader)? {
-            let object = if is_listing(&request) { String::new() } else { request.key.clone() };
-            let mishap = {
-                let mut state = self.state();
-                state.requests.push(format!("{} {object}", request.method));
-                state.choose.as_mut().map_or(Mishap::None, |choose| choose(&request.method, &object))
-            };
-            let mut answer = match mishap {
-                Mishap::Status(status) => refusal(status, "InternalError", "made to fail"),
-                Mishap::Busy(seconds) => {
-                    let mut answer = refusal(503, "SlowDown", "please slow down");
-                    answer.headers.push(("retry-after", seconds.to_string()));
-                    answer
-                }
-                Mishap::Conflict => refusal(409, "ConditionalRequestConflict", "somebody else is at it"),
-                Mishap::Refusal(status, code) => refusal(status, code, "made to refuse"),
-                Mishap::OtherClock(ahead) => {
-                    let mut answer = refusal(403, "RequestTimeTooSkewed", "the clocks differ");
-                    answer.headers.push(("date", http_date(ahead)));
-                    answer
-                }
-                Mishap::Redirect => {
-                    let mut answer = refusal(307, "TemporaryRedirect", "go there");
-                    answer.headers.push(("location", "http://elsewhere.example/bucket/x".into()));
-                    answer
-                }
-                Mishap::Silence => {
-                    thread::sleep(Duration::from_secs(3));
-                    return Ok(());
-                }
-                _ => self.answer(&request, mishap == Mishap::StaleList),
-            };
-            if mishap == Mishap::LostReply {
+fn serve(state: &Mutex<State>, mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while let Some(request) = read(&mut reader)? {
+        let object = if is_listing(&request) { String::new() } else { request.key.clone() };
+        let mishap = {
+            let mut state = state.lock().expect("no holder panics");
+            state.requests.push(format!("{} {object}", request.method));
+            state.choose.as_mut().map_or(Mishap::None, |choose| choose(&request.method, &object))
+        };
+        let mut answer = match mishap {
+            Mishap::Status(status) => refusal(status, "InternalError", "made to fail"),
+            Mishap::Busy(seconds) => {
+                let mut answer = refusal(503, "SlowDown", "please slow down");
+                answer.headers.push(("retry-after", seconds.to_string()));
+                answer
+            }
+            Mishap::Conflict => refusal(409, "ConditionalRequestConflict", "somebody else is at it"),
+            Mishap::Refusal(status, code) => refusal(status, code, "made to refuse"),
+            Mishap::OtherClock(ahead) => {
+                let mut answer = refusal(403, "RequestTimeTooSkewed", "the clocks differ");
+                answer.headers.push(("date", http_date(ahead)));
+                answer
+            }
+            Mishap::Redirect => {
+                let mut answer = refusal(307, "TemporaryRedirect", "go there");
+                answer.headers.push(("location", "http://elsewhere.example/bucket/x".into()));
+                answer
+            }
+            Mishap::Silence => {
+                thread::sleep(Duration::from_secs(3));
                 return Ok(());
             }
-            let mut head = format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
-            let body = if request.method == "HEAD" { Vec::new() } else { std::mem::take(&mut answer.body) };
-            for (name, value) in &answer.headers {
-                head += &format!("{name}: {value}\r\n");
-            }
-            stream.write_all(format!("{head}\r\n").as_bytes())?;
-            match mishap {
-                Mishap::Truncated if !body.is_empty() => return stream.write_all(&body[..body.len() / 2]),
-                Mishap::Drip => {
-                    for byte in &body {
-                        stream.write_all(&[*byte])?;
-                        thread::sleep(Duration::from_millis(50));
-                    }
-                }
-                _ => stream.write_all(&body)?,
-            }
+            _ => answer_to(&mut state.lock().expect("no holder panics"), &request, mishap == Mishap::StaleList),
+        };
+        if mishap == Mishap::LostReply {
+            return Ok(());
         }
-        Ok(())
+        let mut head = format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
+        let body = if request.method == "HEAD" { Vec::new() } else { std::mem::take(&mut answer.body) };
+        for (name, value) in &answer.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        match mishap {
+            Mishap::Truncated if !body.is_empty() => return stream.write_all(&body[..body.len() / 2]),
+            Mishap::Drip => {
+                for byte in &body {
+                    stream.write_all(&[*byte])?;
+                    thread::sleep(Duration::from_millis(50));
+                }
+            }
+            _ => stream.write_all(&body)?,
+        }
     }
+    Ok(())
+}
 
-    fn answer(&self, request: &Request, stale: bool) -> Answer {
-        let mut state = self.state();
-        let Request { method, key, query, headers, body } = request;
-        let part = query.get("partNumber").and_then(|n| n.parse::<u32>().ok());
-        match (method.as_str(), query.get("uploadId")) {
-            ("POST", None) if query.contains_key("uploads") => {
-                let id = format!("upload-{}", state.uploads.len());
-                state.uploads.insert(id.clone(), BTreeMap::new());
-                xml(200, format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
-            }
-            ("PUT", Some(id)) => {
-                if let (Some(parts), Some(part)) = (state.uploads.get_mut(id), part) {
-                    parts.insert(part, body.clone());
-                }
-                Answer { status: 200, headers: vec![("etag", "\"part\"".into())], body: Vec::new() }
-            }
-            ("POST", Some(id)) => {
-                let parts = state.uploads.remove(id).unwrap_or_default();
-                state.objects.insert(key.clone(), parts.into_values().flatten().collect());
-                xml(200, "<CompleteMultipartUploadResult><ETag>\"1\"</ETag></CompleteMultipartUploadResult>".into())
-            }
-            ("DELETE", Some(id)) => {
-                state.uploads.remove(id);
-                Answer { status: 204, headers: vec![], body: Vec::new() }
-            }
-            ("PUT", None) if headers.contains_key("x-amz-copy-source") => {
-                let class = headers.get("x-amz-storage-class").cloned().unwrap_or_default();
-                state.classes.insert(key.clone(), (class, ""));
-                xml(200, "<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>".into())
-            }
-            ("POST", None) if query.contains_key("restore") => match state.classes.get_mut(key) {
-                Some((class, restore)) if is_archive(class) => {
-                    *restore = "ongoing-request=\"true\"";
-                    Answer { status: 202, headers: vec![], body: Vec::new() }
-                }
-                _ => refusal(403, "InvalidObjectState", "it is not archived"),
-            },
-            // So that no test takes a request for done which this bucket does not know.
-            ("PUT" | "GET", None) if UNKNOWN.iter().any(|name| query.contains_key(*name)) => refusal(501, "NotImplemented", "no such request"),
-            ("PUT", None) => {
-                let create = headers.get("if-none-match").is_some_and(|v| v == "*")
-                    || headers.get("x-goog-if-generation-match").is_some_and(|v| v == "0");
-                if create && state.objects.contains_key(key) {
-                    return refusal(412, "PreconditionFailed", "it is there already");
-                }
-                state.objects.insert(key.clone(), body.clone());
-                state.classes.remove(key);
-                Answer { status: 200, headers: vec![("etag", "\"1\"".into()), ("x-goog-generation", "1".into())], body: Vec::new() }
-            }
-            ("DELETE", None) => {
-                state.objects.remove(key);
-                Answer { status: 204, headers: vec![], body: Vec::new() }
-            }
-            ("POST", None) => refusal(501, "NotImplemented", "no such request"),
-            _ if is_listing(request) => list(&state, query, stale),
-            _ => match (state.objects.get(key), state.classes.get(key)) {
-                (Some(_), Some((class, restore))) if method == "GET" && is_archive(class) && !restore.contains("false") => {
-                    refusal(403, "InvalidObjectState", "it is archived")
-                }
-                (Some(bytes), class) => {
-                    let mut answer = part_of(bytes, headers.get("range"));
-                    if let Some((class, restore)) = class {
-                        answer.headers.push(("x-amz-storage-class", class.clone()));
-                        answer.headers.extend((!restore.is_empty()).then(|| ("x-amz-restore", (*restore).to_owned())));
-                    }
-                    answer
-                }
-                (None, _) => refusal(404, "NoSuchKey", "it is not there"),
-            },
+fn answer_to(state: &mut State, request: &Request, stale: bool) -> Answer {
+    let Request { method, key, query, headers, body } = request;
+    let part = query.get("partNumber").and_then(|n| n.parse::<u32>().ok());
+    match (method.as_str(), query.get("uploadId")) {
+        ("POST", None) if query.contains_key("uploads") => {
+            let id = format!("upload-{}", state.uploads.len());
+            state.uploads.insert(id.clone(), BTreeMap::new());
+            xml(200, format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
         }
+        ("PUT", Some(id)) => {
+            if let (Some(parts), Some(part)) = (state.uploads.get_mut(id), part) {
+                parts.insert(part, body.clone());
+            }
+            Answer { status: 200, headers: vec![("etag", "\"part\"".into())], body: Vec::new() }
+        }
+        ("POST", Some(id)) => {
+            let parts = state.uploads.remove(id).unwrap_or_default();
+            state.objects.insert(key.clone(), parts.into_values().flatten().collect());
+            xml(200, "<CompleteMultipartUploadResult><ETag>\"1\"</ETag></CompleteMultipartUploadResult>".into())
+        }
+        ("DELETE", Some(id)) => {
+            state.uploads.remove(id);
+            Answer { status: 204, headers: vec![], body: Vec::new() }
+        }
+        ("PUT", None) if headers.contains_key("x-amz-copy-source") => {
+            let class = headers.get("x-amz-storage-class").cloned().unwrap_or_default();
+            state.classes.insert(key.clone(), (class, ""));
+            xml(200, "<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>".into())
+        }
+        ("POST", None) if query.contains_key("restore") => match state.classes.get_mut(key) {
+            Some((class, restore)) if is_archive(class) => {
+                *restore = "ongoing-request=\"true\"";
+                Answer { status: 202, headers: vec![], body: Vec::new() }
+            }
+            _ => refusal(403, "InvalidObjectState", "it is not archived"),
+        },
+        // So that no test takes a request for done which this bucket does not know.
+        ("PUT" | "GET", None) if UNKNOWN.iter().any(|name| query.contains_key(*name)) => refusal(501, "NotImplemented", "no such request"),
+        ("PUT", None) => {
+            let create = headers.get("if-none-match").is_some_and(|v| v == "*")
+                || headers.get("x-goog-if-generation-match").is_some_and(|v| v == "0");
+            if create && state.objects.contains_key(key) {
+                return refusal(412, "PreconditionFailed", "it is there already");
+            }
+            state.objects.insert(key.clone(), body.clone());
+            state.classes.remove(key);
+            Answer { status: 200, headers: vec![("etag", "\"1\"".into()), ("x-goog-generation", "1".into())], body: Vec::new() }
+        }
+        ("DELETE", None) => {
+            state.objects.remove(key);
+            Answer { status: 204, headers: vec![], body: Vec::new() }
+        }
+        ("POST", None) => refusal(501, "NotImplemented", "no such request"),
+        _ if is_listing(request) => list(state, query, stale),
+        _ => match (state.objects.get(key), state.classes.get(key)) {
+            (Some(_), Some((class, restore))) if method == "GET" && is_archive(class) && !restore.contains("false") => {
+                refusal(403, "InvalidObjectState", "it is archived")
+            }
+            (Some(bytes), class) => {
+                let mut answer = part_of(bytes, headers.get("range"));
+                if let Some((class, restore)) = class {
+                    answer.headers.push(("x-amz-storage-class", class.clone()));
+                    answer.headers.extend((!restore.is_empty()).then(|| ("x-amz-restore", (*restore).to_owned())));
+                }
+                answer
+            }
+            (None, _) => refusal(404, "NoSuchKey", "it is not there"),
+        },
     }
 }
 

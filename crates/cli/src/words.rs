@@ -50,7 +50,8 @@ pub fn ago(then: &str, now: Timestamp) -> String {
 
 /// The day of an instant in microseconds, `2026-11-23` (UTC).
 pub fn day(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| "no day".into(), |at| at.strftime("%Y-%m-%d").to_string())
+    // No lock ends so late: that is how a legal hold is told.
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| "a hold ends".into(), |at| at.strftime("%Y-%m-%d").to_string())
 }
 
 /// The beginning of a text on one line.

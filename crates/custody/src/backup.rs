@@ -105,6 +105,8 @@ impl Custody {
         };
         let report = self.while_leased(lease, work).await?;
         self.close_places().await?;
+        self.tend_locks(Some(owner)).await?;
+        self.tend_locks(None).await?;
         // What could not be written last time is owed, also when nothing else has changed.
         if report.snapshot.is_some() {
             self.owe_system_backup()?;

@@ -6,7 +6,7 @@ pub(crate) mod control;
 pub(crate) mod costs;
 mod forecast;
 pub(crate) mod locking;
-mod old_versions;
+pub(crate) mod old_versions;
 mod thawing;
 pub(crate) mod tiering;
 mod usage;

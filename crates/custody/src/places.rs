@@ -10,7 +10,7 @@ use keepsake_repository::ORDER;
 use keepsake_storage::{Traffic, Fan, Ledger, Member, Metered, ObjectName, Store, StoreError, StoreResult};
 use keepsake_vault::{CopyRow, DestinationRow, Standing, Vault};
 
-use crate::{Custody, CustodyError, CustodyResult, copies::blocking, destinations::control::keeps_versions};
+use crate::{Custody, CustodyError, CustodyResult, copies::blocking, destinations::control::may_keep_versions};
 
 /// Why a destination lacks something that was written, by its name; it grows as verbs end.
 pub type MissedCopies = Arc<Mutex<BTreeMap<String, String>>>;
@@ -53,7 +53,8 @@ pub(crate) struct VaultLedger {
 #[derive(Debug, Default)]
 struct Changed {
     written: BTreeMap<String, u64>,
-    gone: BTreeSet<String>,
+    /// Something is gone from the only place, which is written down already.
+    erased: bool,
     /// Something was condemned, which is written down already.
     condemned: bool,
 }
@@ -87,14 +88,15 @@ impl Ledger for VaultLedger {
 
     fn written(&self, name: &ObjectName, bytes: u64) {
         let mut changed = self.changed.lock().expect("no holder panics");
-        changed.gone.remove(name.as_str());
         changed.written.insert(name.to_string(), bytes);
     }
 
-    fn erased(&self, name: &ObjectName) {
+    fn erase(&self, name: &ObjectName) -> StoreResult<()> {
         let mut changed = self.changed.lock().expect("no holder panics");
         changed.written.remove(name.as_str());
-        changed.gone.insert(name.to_string());
+        changed.erased = true;
+        drop(changed);
+        self.ask(self.vault.forget_objects(self.owner, &[name.as_str()]))
     }
 
     fn live(&self) -> StoreResult<Vec<ObjectName>> {
@@ -106,9 +108,9 @@ impl Ledger for VaultLedger {
         self.condemned.read().expect("no holder panics").contains(name.as_str())
     }
 
-    fn condemned(&self) -> Vec<ObjectName> {
-        let names = self.condemned.read().expect("no holder panics");
-        names.iter().filter_map(|name| ObjectName::new(name.as_str()).ok()).collect()
+    fn condemned_lately(&self) -> StoreResult<Vec<ObjectName>> {
+        let names = self.ask(self.vault.condemned_lately(self.owner, LAG_MICROS))?;
+        Ok(names.into_iter().filter_map(|name| ObjectName::new(name).ok()).collect())
     }
 
     fn is_condemned_by_now(&self, name: &ObjectName) -> StoreResult<bool> {
@@ -117,9 +119,9 @@ impl Ledger for VaultLedger {
 }
 
 /// What happened since something was last written down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Flushed {
-    pub wrote: bool,
+    pub written: BTreeSet<String>,
     pub condemned: bool,
 }
 
@@ -127,12 +129,11 @@ impl VaultLedger {
     /// Writes down what was written and what is gone.
     pub async fn flush(&self) -> CustodyResult<Flushed> {
         let changed = std::mem::take(&mut *self.changed.lock().expect("no holder panics"));
-        let flushed = Flushed { wrote: !changed.written.is_empty(), condemned: changed.condemned };
-        if flushed == Flushed::default() && changed.gone.is_empty() {
+        let flushed = Flushed { written: changed.written.keys().cloned().collect(), condemned: changed.condemned };
+        if flushed == Flushed::default() && !changed.erased {
             return Ok(flushed);
         }
-        let gone: Vec<String> = changed.gone.into_iter().collect();
-        self.vault.note_objects(self.owner, &changed.written, &gone).await?;
+        self.vault.note_objects(self.owner, &changed.written).await?;
         Ok(flushed)
     }
 }
@@ -165,8 +166,8 @@ impl Custody {
         let rows = self.vault.destinations().await?;
         if let [only] = rows.as_slice()
             && self.vault.condemned(owner).await?.is_empty()
-            // Where old versions stay, it must be known which of them are to be gone.
-            && !keeps_versions(only)
+            // Where old versions may stay, it must be known which of them are to be gone.
+            && !may_keep_versions(only)
         {
             let ledger = self.ledger(owner, "").await?;
             let store = Arc::new(Metered::new(self.ready_store(only).await?, ORDER, ledger.clone()));
@@ -222,8 +223,8 @@ impl Custody {
 
     /// Locks what was written, and removes what is left of what was deleted, where destinations have such a thing.
     async fn after_writing(&self, owner: Option<OwnerId>, flushed: Flushed) -> CustodyResult<()> {
-        if flushed.wrote {
-            Box::pin(self.extend_locks(owner)).await?;
+        if !flushed.written.is_empty() {
+            self.lock_written(owner, &flushed.written).await?;
         }
         if flushed.condemned {
             self.sweep_old_versions(owner).await?;
@@ -251,7 +252,7 @@ impl Custody {
     /// Whether a copy of an owner's repository lacks something, as far as is known.
     pub(crate) async fn owes_copies(&self, owner: Option<OwnerId>) -> CustodyResult<bool> {
         let rows = self.vault.destinations().await?;
-        if rows.len() < 2 || self.vault.repository(owner).await?.is_none() {
+        if self.vault.repository(owner).await?.is_none() {
             return Ok(false);
         }
         let copies = self.vault.copies(owner).await?;
@@ -259,6 +260,9 @@ impl Custody {
         Ok(!copies.is_empty() && !rows.iter().all(settled) || !self.cut_off_writes(owner).await?.is_empty())
     }
 }
+
+/// No list lags behind for longer: seven days.
+const LAG_MICROS: i64 = 7 * 86_400_000_000;
 
 /// A run on another machine that has not ended after so long is taken for one that never will: a day.
 const FORGOTTEN_MICROS: i64 = 86_400_000_000;

@@ -18,7 +18,15 @@ impl Custody {
         let result = async {
             self.pay_copies_first(owner, monitor.clone()).await?;
             let (trusted, protected) = self.to_prune(owner).await?;
-            blocking(move || Ok(trusted.copy.repository.plan_prune(options, &protected, &*monitor)?)).await
+            let told = monitor.clone();
+            let mut plan = blocking(move || Ok(trusted.copy.repository.plan_prune(options, &protected, &*monitor)?)).await?;
+            // What cannot be read now cannot be copied now: it stays as it is.
+            let archived = self.archived_among(owner, &plan.repack).await?;
+            for pack in &archived {
+                told.problem("prune", &format!("pack {} is archived, and stays as it is until it can be read", &pack.to_string()[..8]));
+            }
+            plan.repack.retain(|pack| !archived.contains(pack));
+            Ok(plan)
         };
         let result = result.await;
         self.audited(owner, "prune.plan", "", result).await

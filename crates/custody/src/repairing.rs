@@ -27,6 +27,8 @@ pub struct RepairPlan {
     pub packs: BTreeSet<Id>,
     /// Snapshots whose files are damaged, or missing though they were recorded.
     pub snapshots: BTreeSet<Id>,
+    /// Packs that are archived and were not read.
+    pub archived: u64,
 }
 
 /// What became of snapshots whose files were lost or damaged.
@@ -47,18 +49,20 @@ impl Custody {
         let result = async {
             let copy = self.copy_to_repair(owner).await?;
             let recorded: BTreeSet<Id> = self.recorded(owner).await?.into_keys().collect();
-            let (copy, plan) = blocking(move || {
+            let (copy, plan, archived) = blocking(move || {
                 let report = copy.repository.check(&CheckOptions { read_data: Some(Share::All) }, &*monitor)?;
                 let packs = report.damage.iter().filter_map(|damage| damage.pack).collect();
+                let archived = report.archived;
                 let mut damage: Vec<String> = report.damage.into_iter().map(|damage| damage.message).collect();
                 let there: BTreeSet<Id> = copy.repository.snapshot_ids()?.into_iter().collect();
                 let mut snapshots: BTreeSet<Id> = recorded.difference(&there).copied().collect();
                 damage.extend(snapshots.iter().map(|id| format!("snapshot {} was recorded and is not there", &id.to_string()[..8])));
                 snapshots.extend(copy.repository.damaged_snapshots()?);
-                Ok((copy, RepairPlan { damage, packs, snapshots }))
+                Ok((copy, RepairPlan { damage, packs, snapshots, archived: archived.len() as u64 }, archived))
             })
             .await?;
-            self.trust_again(&copy, &plan.packs)?;
+            // What was not read is trusted as much as before.
+            self.trust_again(&copy, &plan.packs.iter().chain(&archived).copied().collect())?;
             Ok(plan)
         };
         let result = result.await;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepsake_record::{OwnerId, bundle::History};
-use keepsake_repository::{Candidate, Id, Monitor, Policy, Repository, Snapshot, decide};
+use keepsake_repository::{Candidate, Id, Monitor, Policy, Repository, RepositoryError, Snapshot, decide};
+use keepsake_storage::StoreError;
 use keepsake_vault::{Outcome, Pin};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -216,7 +217,12 @@ fn newest_by_history(snapshots: &[(Id, Snapshot)]) -> BTreeSet<usize> {
 fn window(repository: &Repository, snapshot: &Snapshot) -> CustodyResult<Option<Window>> {
     let Ok(made) = snapshot.time.parse::<jiff::Timestamp>() else { return Ok(None) };
     let Some(node) = repository.node_at(&snapshot.tree, "history/history.json")? else { return Ok(None) };
-    let history: History = serde_json::from_slice(&repository.file_bytes(&node)?)
+    let bytes = match repository.file_bytes(&node) {
+        // Which instants it covers is known only when somebody has asked for it.
+        Err(RepositoryError::Store(StoreError::Archived { .. })) => return Ok(None),
+        other => other?,
+    };
+    let history: History = serde_json::from_slice(&bytes)
         .map_err(|e| CustodyError::Damaged(format!("history.json of a snapshot: {e}")))?;
     Ok(Some((history.oldest.map_or(made, |oldest| oldest.to_jiff()), made)))
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use keepsake_record::OwnerId;
 use keepsake_repository::{Id, ORDER, RepositoryError};
-use keepsake_storage::{Ledger, Member, ObjectName, Scope, Settled, settle};
+use keepsake_storage::{Member, ObjectName, Scope, Settled, settle};
 use keepsake_vault::{Outcome, Standing};
 use serde_json::json;
 
@@ -77,11 +77,17 @@ impl Custody {
         if !dry_run {
             // What nobody has any more is told once, and looked for no more, when every destination was asked.
             if settled.iter().all(|s| s.behind.is_none()) {
-                settled.iter().flat_map(|s| &s.gone).filter_map(|name| ObjectName::new(name.as_str()).ok()).for_each(|name| ledger.erased(&name));
+                let gone: BTreeSet<&str> = settled.iter().flat_map(|s| &s.gone).map(String::as_str).collect();
+                self.vault.forget_objects(owner, &gone.into_iter().collect::<Vec<_>>()).await?;
             }
             ledger.flush().await?;
             self.sweep_old_versions(owner).await?;
+            self.sweep_uploads(owner).await?;
             self.note_settled(owner, &members, &before, &mut settled).await?;
+            // What was written again has no lock any more, whatever the one before had.
+            for one in &settled {
+                self.vault.forget_locks(owner, &one.member, &one.given).await?;
+            }
             self.extend_locks(owner).await?;
         }
         Ok(settled)

@@ -201,17 +201,13 @@ async fn locks_keep_what_is_deleted_and_the_plan_says_until_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_without_locks_is_told() {
+async fn a_bucket_without_locks_is_refused_where_they_are_wanted() {
     let bucket = Bucket::start();
     let world = World::new("s3://bucket", bucket.endpoint(), "lock = \"30 days\"\n").await;
-    // A bucket without locks: the backup is there, and what it lacks is told.
-    world.backup("one").await;
     let settings = DestinationSettings { place: world.place.settings().clone(), ..DestinationSettings::default() };
     let new = NewDestination { name: "cloud".into(), url: world.place.url().into(), settings, make: false };
-    world.custody().add_destination(new).await.expect("added");
-    world.custody().sync_destinations(false, Arc::new(Silent)).await.expect("sync");
-    let missed = world.missed();
-    assert!(missed["cloud"].contains("not everything there is locked"), "{missed:?}");
+    let error = world.custody().add_destination(new).await.expect_err("it has no locks").to_string();
+    assert!(error.contains("has none: make a new bucket with locks"), "{error}");
 }
 
 fn restored(folder: &Path) -> BTreeMap<String, Vec<u8>> {

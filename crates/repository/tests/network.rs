@@ -37,8 +37,9 @@ impl Ledger for Book {
     fn written(&self, name: &ObjectName, _: u64) {
         self.1.lock().expect("no panic").insert(name.clone());
     }
-    fn erased(&self, name: &ObjectName) {
+    fn erase(&self, name: &ObjectName) -> StoreResult<()> {
         self.1.lock().expect("no panic").remove(name);
+        Ok(())
     }
     fn live(&self) -> StoreResult<Vec<ObjectName>> {
         Ok(self.1.lock().expect("no panic").iter().cloned().collect())
@@ -50,8 +51,8 @@ impl Ledger for Book {
     fn is_condemned(&self, name: &ObjectName) -> bool {
         self.0.lock().expect("no panic").contains(name)
     }
-    fn condemned(&self) -> Vec<ObjectName> {
-        self.0.lock().expect("no panic").iter().cloned().collect()
+    fn condemned_lately(&self) -> StoreResult<Vec<ObjectName>> {
+        Ok(self.0.lock().expect("no panic").iter().cloned().collect())
     }
 }
 

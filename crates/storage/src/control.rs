@@ -100,7 +100,7 @@ pub trait Versions: Send + Sync + fmt::Debug {
     /// The place refuses or fails.
     fn set_versioning(&self, on: bool) -> StoreResult<()>;
 
-    /// Lets the bucket remove old versions, what is left of deleted ones, and unfinished uploads after so many days each. Replaces the rules that it had.
+    /// Lets the bucket remove old versions and unfinished uploads after so many days each. Replaces the rules that it had.
     ///
     /// # Errors
     /// The place refuses or fails.
@@ -153,11 +153,11 @@ pub trait Locks: Send + Sync + fmt::Debug {
     /// The place refuses or fails.
     fn lock_of(&self, name: &ObjectName, version: Option<&str>) -> StoreResult<Option<ObjectLock>>;
 
-    /// Puts a legal hold on an object, or ends it: as long as it is there, nobody deletes the object.
+    /// Puts a legal hold on an object or on one version of it, or ends it: as long as it is there, nobody deletes that.
     ///
     /// # Errors
     /// The place refuses or fails.
-    fn hold(&self, name: &ObjectName, on: bool) -> StoreResult<()>;
+    fn hold(&self, name: &ObjectName, version: Option<&str>, on: bool) -> StoreResult<()>;
 
     /// Whether there is a legal hold on an object, or on one version of it.
     ///
@@ -206,6 +206,11 @@ pub trait Tiers: Send + Sync + fmt::Debug {
     /// # Errors
     /// The place refuses or fails.
     fn of(&self, name: &ObjectName) -> StoreResult<Option<Classed>>;
+
+    /// Whether moving an object makes another one of it, which has no lock.
+    fn moves_by_copying(&self) -> bool {
+        false
+    }
 
     /// Moves an object to a class.
     ///

@@ -48,7 +48,7 @@ pub enum StoreError {
         name: String,
     },
     /// The object is where it can be read only hours after it was asked for.
-    #[error("{place} has archived `{name}`: `keepsake restore` asks for what it needs, and waits for it")]
+    #[error("{place} has archived `{name}`: it can be read hours after it was asked for, as `keepsake restore` does for what it needs")]
     Archived {
         /// The store, as it describes itself.
         place: String,

@@ -45,8 +45,11 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// An object of so many bytes was written, to as many places as there must be. What was written by a run that is cut off may be missing here.
     fn written(&self, name: &ObjectName, bytes: u64);
 
-    /// An object is gone from the only place there is.
-    fn erased(&self, name: &ObjectName);
+    /// An object goes from the only place there is. Written down before it is removed.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    fn erase(&self, name: &ObjectName) -> StoreResult<()>;
 
     /// The objects that were written and not condemned. Lists may lag behind; this does not.
     ///
@@ -57,8 +60,11 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// Whether an object was condemned, as far as this run knows.
     fn is_condemned(&self, name: &ObjectName) -> bool;
 
-    /// All condemned objects, as far as this run knows.
-    fn condemned(&self) -> Vec<ObjectName>;
+    /// The objects that were condemned so lately that a list may not show them although they are there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn condemned_lately(&self) -> StoreResult<Vec<ObjectName>>;
 
     /// Whether an object is condemned by now: others may be at work.
     ///

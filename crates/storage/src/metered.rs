@@ -64,11 +64,10 @@ impl Store for Metered {
     }
 
     fn delete(&self, name: &ObjectName) -> StoreResult<()> {
-        self.inner.delete(name)?;
         if !(self.order.passing)(name) {
-            self.ledger.erased(name);
+            self.ledger.erase(name)?;
         }
-        Ok(())
+        self.inner.delete(name)
     }
 
     fn doubt(&self, name: &ObjectName) -> bool {

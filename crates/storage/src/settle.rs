@@ -20,6 +20,9 @@ pub struct Settled {
     pub copied: u64,
     /// Objects that it had, and not as they should be.
     pub healed: Vec<String>,
+    /// What was written to it, or would be.
+    #[serde(skip)]
+    pub given: Vec<String>,
     /// Bytes written to it.
     pub bytes: u64,
     /// Objects that nobody has as they should be.
@@ -64,7 +67,7 @@ pub fn settle(
 ) -> StoreResult<Vec<Settled>> {
     let mut settled: Vec<Settled> = members.iter().map(|m| Settled { member: m.name.clone(), ..Settled::default() }).collect();
     let listed = list(members, scope.prefix, &mut settled)?;
-    remove_condemned(members, order, ledger, scope, &listed, &mut settled);
+    remove_condemned(members, order, ledger, scope, &listed, &mut settled)?;
     // What was written is looked for by name where no list shows it: a list may lag behind.
     let written = ledger.live()?;
     let written: BTreeSet<&ObjectName> = written.iter().filter(|name| name.as_str().starts_with(scope.prefix)).collect();
@@ -106,14 +109,21 @@ fn list(members: &[Member], prefix: &str, settled: &mut [Settled]) -> StoreResul
 }
 
 /// What nothing builds on goes first.
-fn remove_condemned(members: &[Member], order: Order, ledger: &dyn Ledger, scope: Scope<'_>, listed: &Listed, settled: &mut [Settled]) {
-    let all = ledger.condemned();
+fn remove_condemned(
+    members: &[Member],
+    order: Order,
+    ledger: &dyn Ledger,
+    scope: Scope<'_>,
+    listed: &Listed,
+    settled: &mut [Settled],
+) -> StoreResult<()> {
+    let all = ledger.condemned_lately()?;
     for ((member, list), settled) in members.iter().zip(&listed.of).zip(settled) {
         let least = list.keys().filter(|name| ledger.is_condemned(name)).map(|name| (order.rank)(name)).min();
         let Some(least) = least else { continue };
         // A list may not show yet what builds on an object that goes: that goes by name, seen or not.
-        let unseen = |name: &&ObjectName| name.as_str().starts_with(scope.prefix) && (order.rank)(name) > least;
-        let mut condemned: Vec<&ObjectName> = all.iter().filter(|name| list.contains_key(*name) || unseen(name)).collect();
+        let unseen = |name: &&ObjectName| name.as_str().starts_with(scope.prefix) && (order.rank)(name) > least && !list.contains_key(*name);
+        let mut condemned: Vec<&ObjectName> = list.keys().filter(|name| ledger.is_condemned(name)).chain(all.iter().filter(unseen)).collect();
         condemned.sort_by_key(|name| std::cmp::Reverse(((order.rank)(name), *name)));
         for name in condemned {
             if settled.behind.is_some() {
@@ -127,6 +137,7 @@ fn remove_condemned(members: &[Member], order: Order, ledger: &dyn Ledger, scope
             }
         }
     }
+    Ok(())
 }
 
 /// One object that every place should have.
@@ -159,7 +170,7 @@ impl Task<'_> {
     }
 
     fn note_written(&self, length: Option<u64>) {
-        if let Some(length) = length.filter(|_| !self.scope.dry_run) {
+        if let Some(length) = length.filter(|_| !self.scope.dry_run && !self.written) {
             self.ledger.written(self.name, length);
         }
     }
@@ -179,7 +190,11 @@ impl Task<'_> {
         let (good, sure) = match self.find(&there, settled) {
             Found::Good(bytes, sure) => (bytes, sure),
             Found::Unreadable(reason) => {
-                for (settled, _) in settled.iter_mut().zip(&there).filter(|(settled, there)| settled.behind.is_none() && there.is_none()) {
+                // A place that may have something else is as little complete as one that has nothing.
+                for (at, settled) in settled.iter_mut().enumerate() {
+                    if settled.behind.is_some() || there[at].is_some() && !self.is_suspect(at) && lengths.len() == 1 {
+                        continue;
+                    }
                     settled.behind = Some(format!("{} could not be read where it is: {reason}", self.name));
                 }
                 return Ok(true);
@@ -209,6 +224,7 @@ impl Task<'_> {
             match if self.scope.dry_run { Ok(true) } else { self.give(at, &good) } {
                 Ok(false) => {}
                 Ok(true) => {
+                    settled[at].given.push(self.name.to_string());
                     settled[at].bytes += good.len() as u64;
                     settled[at].copied += u64::from(there[at].is_none());
                     settled[at].healed.extend(there[at].map(|_| self.name.to_string()));

@@ -14,8 +14,6 @@ pub struct Swept {
     pub removed: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Uploads that were given up.
-    pub uploads: u64,
     /// Old versions that cannot be removed yet.
     pub kept: Vec<Kept>,
     /// Old versions of objects that should be there: somebody else replaced or deleted them.
@@ -35,8 +33,8 @@ pub struct Kept {
     pub held: bool,
 }
 
-/// Removes old versions below a prefix. `live` says whether an object should be there as it was first written: the versions of such an object
-/// are left alone, because only a stranger can have made a second one.
+/// Removes old versions below a prefix. `keeps` says whether the versions of an object must be left alone: it should be there as it was first
+/// written, so that only a stranger can have made a second one, and what is there now is not known to be right.
 ///
 /// # Errors
 /// The place cannot be listed, or refuses to remove something for another reason than a lock.
@@ -44,7 +42,7 @@ pub fn sweep_versions(
     versions: &dyn Versions,
     locks: Option<&dyn Locks>,
     prefix: &str,
-    live: &dyn Fn(&ObjectName) -> bool,
+    keeps: &dyn Fn(&ObjectName) -> bool,
 ) -> StoreResult<Swept> {
     let mut swept = Swept::default();
     let mut objects: BTreeMap<ObjectName, Vec<crate::Version>> = BTreeMap::new();
@@ -56,7 +54,7 @@ pub fn sweep_versions(
         if all.len() == 1 && !deleted {
             continue;
         }
-        if live(&name) {
+        if keeps(&name) {
             swept.foreign.push(name.to_string());
             continue;
         }
@@ -97,12 +95,12 @@ fn remove(versions: &dyn Versions, locks: Option<&dyn Locks>, name: &ObjectName,
     Ok(Some(Kept { name: name.to_string(), bytes: version.bytes, until, held }))
 }
 
-/// Gives up uploads that were begun before an instant (microseconds) and never finished: their parts are paid for and shown by no listing.
+/// Gives up uploads that were begun before an instant (microseconds; one that cannot be dated is left alone) and never finished: their parts are paid for and shown by no listing.
 ///
 /// # Errors
 /// The place refuses or fails.
 pub fn sweep_uploads(versions: &dyn Versions, prefix: &str, before: i64) -> StoreResult<u64> {
-    let stale: Vec<_> = versions.uploads(prefix)?.into_iter().filter(|upload| upload.begun < before).collect();
+    let stale: Vec<_> = versions.uploads(prefix)?.into_iter().filter(|upload| upload.begun > 0 && upload.begun < before).collect();
     for upload in &stale {
         versions.abort(upload)?;
     }

@@ -67,7 +67,7 @@ fn a_lock_outlasts_a_deletion_and_is_told_with_its_date() {
     let lock = |mode| ObjectLock { mode, until };
     locks.lock(&name("data/locked"), lock(LockMode::Governance)).expect("locked");
     locks.lock(&name("data/strict"), lock(LockMode::Compliance)).expect("locked");
-    locks.hold(&name("data/held"), true).expect("held");
+    locks.hold(&name("data/held"), None, true).expect("held");
     assert_eq!(locks.lock_of(&name("data/locked"), None).expect("read"), Some(lock(LockMode::Governance)));
     assert_eq!(locks.lock_of(&name("data/strict"), None).expect("read"), Some(lock(LockMode::Compliance)));
     assert_eq!(locks.lock_of(&name("keys/free"), None).expect("read"), None);

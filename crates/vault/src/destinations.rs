@@ -201,6 +201,17 @@ impl Vault {
         Ok(tx.fetch_one(sql, &[Arg::Text(&owner), Arg::Text(name)]).await?.is_some())
     }
 
+    /// Those of the objects that are to be gone everywhere that were condemned within so many microseconds.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn condemned_lately(&self, owner: Option<OwnerId>, micros: i64) -> VaultResult<Vec<String>> {
+        let mut tx = self.db.read().await?;
+        let args = [Arg::Text(&owner_column(owner)), Arg::Int(self.ambient.now().micros() - micros)];
+        let rows = tx.fetch("SELECT name FROM condemned WHERE owner = $1 AND at >= $2", &args).await?;
+        rows.into_iter().map(|mut row| row.text(0)).collect()
+    }
+
     /// The objects of an owner that are to be gone everywhere.
     ///
     /// # Errors

@@ -33,24 +33,37 @@ pub struct SizeRow {
 }
 
 impl Vault {
-    /// Notes objects that were written, with their lengths, and objects that are gone; then what all of them amount to today.
+    /// Notes objects that were written, with their lengths, unless somebody condemned them meanwhile; then what all of them amount to today.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn note_objects(&self, owner: Option<OwnerId>, written: &BTreeMap<String, u64>, gone: &[String]) -> VaultResult<()> {
+    pub async fn note_objects(&self, owner: Option<OwnerId>, written: &BTreeMap<String, u64>) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let owner = owner_column(owner);
         for (name, bytes) in written {
             let args = [Arg::Text(&owner), Arg::Text(name), Arg::Int(*bytes as i64)];
+            let condemned = "SELECT name FROM condemned WHERE owner = $1 AND name = $2";
+            if tx.fetch_one(condemned, &args[..2]).await?.is_some() {
+                continue;
+            }
             let sql = "INSERT INTO objects (owner, name, bytes) VALUES ($1, $2, $3) ON CONFLICT (owner, name) DO UPDATE SET bytes = excluded.bytes";
             tx.execute(sql, &args).await?;
-        }
-        for name in gone {
-            forget_object(&mut tx, &owner, name).await?;
         }
         let day = self.ambient.now().to_jiff().to_string();
         let sql = "INSERT INTO sizes (owner, day, objects, bytes) SELECT $1, $2, COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM objects WHERE owner = $1 ON CONFLICT (owner, day) DO UPDATE SET objects = excluded.objects, bytes = excluded.bytes";
         tx.execute(sql, &[Arg::Text(&owner), Arg::Text(&day[..10])]).await?;
+        tx.commit().await
+    }
+
+    /// Forgets objects: they are gone, or are about to go.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn forget_objects(&self, owner: Option<OwnerId>, names: &[&str]) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        for name in names {
+            forget_object(&mut tx, &owner_column(owner), name).await?;
+        }
         tx.commit().await
     }
 
@@ -114,19 +127,41 @@ impl Vault {
         tx.commit().await
     }
 
-    /// The objects of an owner that destinations keep, and until when; those whose time is over are forgotten.
+    /// Forgets locks of a destination: they went with their objects, or nobody knows of them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn forget_locks(&self, owner: Option<OwnerId>, destination: &str, names: &[String]) -> VaultResult<()> {
+        let mut tx = self.db.write().await?;
+        let owner = owner_column(owner);
+        for name in names {
+            let args = [Arg::Text(destination), Arg::Text(&owner), Arg::Text(name)];
+            tx.execute("DELETE FROM locks WHERE destination = $1 AND owner = $2 AND name = $3", &args).await?;
+        }
+        tx.commit().await
+    }
+
+    /// The first instant at which a lock of an owner's objects ends at a destination, in microseconds.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn first_lock_to_end(&self, owner: Option<OwnerId>, destination: &str) -> VaultResult<Option<i64>> {
+        let mut tx = self.db.read().await?;
+        let args = [Arg::Text(destination), Arg::Text(&owner_column(owner))];
+        let sql = "SELECT until FROM locks WHERE destination = $1 AND owner = $2 ORDER BY until LIMIT 1";
+        tx.fetch_one(sql, &args).await?.map(|row| row.int(0)).transpose()
+    }
+
+    /// The locks on an owner's objects, by destination, also those that have ended.
     ///
     /// # Errors
     /// The database fails.
     pub async fn locks(&self, owner: Option<OwnerId>) -> VaultResult<Vec<LockRow>> {
-        let mut tx = self.db.write().await?;
+        let mut tx = self.db.read().await?;
         let owner = owner_column(owner);
-        tx.execute("DELETE FROM locks WHERE until <= $1", &[Arg::Int(self.ambient.now().micros())]).await?;
         let rows = tx.fetch("SELECT destination, name, until FROM locks WHERE owner = $1 ORDER BY destination, name", &[Arg::Text(&owner)]).await?;
         let read = |mut row: crate::db::Row| Ok(LockRow { destination: row.text(0)?, name: row.text(1)?, until: row.int(2)? });
-        let locks = rows.into_iter().map(read).collect::<VaultResult<_>>()?;
-        tx.commit().await?;
-        Ok(locks)
+        rows.into_iter().map(read).collect()
     }
 }
 

@@ -157,13 +157,23 @@ async fn into_vault(context: &Context, args: &args::Restore) -> CustodyResult<u8
         }
         _ => context.owner(&custody).await?,
     };
-    let progress = context.progress();
-    let thawed = match args.dry_run {
-        true => custody.plan_thaw(here.id, &source, &args.snapshot, &[]).await.map(|plan| tell_thaw(context, plan.as_ref())),
-        false => custody.thaw(here.id, &source, &args.snapshot, &[], thaw(args), progress.clone()).await,
-    };
-    progress.finish();
-    thawed?;
+    if let Some(archived) = custody.plan_thaw(here.id, &source, &args.snapshot, &[]).await? {
+        tell_thaw(context, Some(&archived));
+        if args.dry_run {
+            out.say("What would be restored can be told when they can be read.");
+            out.summary(COMPLETE, json!({ "dry_run": true, "archived": archived }));
+            return Ok(COMPLETE);
+        }
+        if !context.global.yes && !output::confirm("Ask for them?") {
+            return Err(CustodyError::Refused("nothing was done: say --yes to go ahead".into()));
+        }
+    }
+    if !args.dry_run {
+        let progress = context.progress();
+        let thawed = custody.thaw(here.id, &source, &args.snapshot, &[], thaw(args), progress.clone()).await;
+        progress.finish();
+        thawed?;
+    }
     let (bundle, id) = custody.snapshot_bundle(here.id, &source, &args.snapshot).await?;
     let from = format!("snapshot {}", &id.to_string()[..8]);
     let plan = custody.plan_restore(here.id, &bundle, &from).await?;

@@ -48,14 +48,24 @@ impl Custody {
         let position = rows.iter().map(|row| row.position).max().unwrap_or(0) + 1;
         let mut row = DestinationRow { name: name.clone(), url: place.url().into(), position, settings: text, found: String::new() };
         if make {
-            let (access, locks) = (self.config.destinations().access(&name), self.config.destinations().lock_policy(&name).is_some());
-            let control = place.control(&access, Arc::default())?;
-            blocking(move || Ok(control.map_or(Ok(()), |control| control.make_place(locks))?)).await?;
+            let (config, locks) = (self.config.destinations(), self.config.destinations().lock_policy(&name).is_some());
+            let access = config.maintain_access(&name).unwrap_or_else(|| config.access(&name));
+            let Some(control) = place.control(&access, Arc::default())? else {
+                let hint = format!("{} cannot be made from here: make it with the cloud's or server's own tools, and leave --make out", place.url());
+                return Err(CustodyError::Usage(hint));
+            };
+            blocking(move || Ok(control.make_place(locks)?)).await?;
         }
         let found = self.probed(&row).await?;
         if !found.faults().is_empty() {
             let faults = found.faults().join("; ");
             return Err(CustodyError::Refused(format!("{} is not fit for backups: {faults}", row.url)));
+        }
+        if self.config.destinations().lock_policy(&name).is_some() && !found.bucket.as_ref().is_some_and(|bucket| bucket.locks) {
+            return Err(CustodyError::Refused(format!(
+                "keepsake.toml asks for locks at `{name}`, and {} has none: make a new bucket with locks (--make does), or take `lock` out",
+                row.url
+            )));
         }
         row.found = serde_json::to_string(&found).map_err(|e| CustodyError::Damaged(e.to_string()))?;
         if settings.disk.is_none() {

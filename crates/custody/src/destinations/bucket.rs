@@ -1,11 +1,11 @@
 //! How a destination's bucket is set up: read, changed, and what it keeps although it was deleted.
 
 use keepsake_record::OwnerId;
-use keepsake_repository::ORDER;
-use keepsake_storage::{BucketState, Findings, Ledger, ObjectName, StoreError};
+use keepsake_storage::{BucketState, Findings, Ledger, ObjectName, StoreError, Version};
 use keepsake_vault::DestinationRow;
 use serde::Serialize;
 
+use super::locking::is_lockable;
 use crate::{
     Custody, CustodyError, CustodyResult, Monitor,
     copies::{blocking, place_of},
@@ -27,7 +27,7 @@ pub struct BucketReport {
 pub struct KeptObject {
     /// Its name.
     pub name: String,
-    /// Until when, in microseconds.
+    /// Until when, in microseconds; the largest number there is: until a legal hold ends.
     pub until: i64,
 }
 
@@ -103,22 +103,28 @@ impl Custody {
         let result = async {
             let row = self.destination_row(destination).await?;
             let control = self.destination_control(&row)?.filter(|control| control.locks().is_some()).ok_or_else(|| no_bucket(&row))?;
-            let (store, ledger) = (self.ready_store(&row).await?, self.ledger(Some(owner), "holding").await?);
-            blocking(move || {
-                let Some(locks) = control.locks() else { return Ok(0) };
-                let mut objects = store.list(&place_of(Some(owner)))?;
-                objects.retain(|o| matches!((ORDER.rank)(&o.name), 0 | 2 | 3) && !ledger.is_condemned(&o.name));
-                monitor.stage("holding", Some(objects.len() as u64), None);
-                for object in &objects {
+            let ledger = self.ledger(Some(owner), "holding").await?;
+            let count = blocking(move || {
+                let (Some(locks), Some(versions)) = (control.locks(), control.versions()) else { return Ok(0) };
+                let mut all = versions.all(&place_of(Some(owner)))?;
+                // A hold begins for what is there; it ends also for what was deleted meanwhile.
+                let is_there = |version: &Version| version.is_latest && !ledger.is_condemned(&version.name);
+                all.retain(|version| !version.is_marker && is_lockable(&version.name) && (!on || is_there(version)));
+                monitor.stage("holding", Some(all.len() as u64), None);
+                for version in &all {
                     if monitor.cancelled() {
                         return Err(keepsake_repository::RepositoryError::Cancelled.into());
                     }
-                    locks.hold(&object.name, on)?;
+                    locks.hold(&version.name, Some(&version.id), on)?;
                     monitor.advance(1, 0);
                 }
-                Ok(objects.len() as u64)
+                Ok(all.len() as u64)
             })
-            .await
+            .await?;
+            if !on {
+                self.sweep_old_versions(Some(owner)).await?;
+            }
+            Ok(count)
         };
         let result = result.await;
         let verb = if on { "destination.hold" } else { "destination.release" };

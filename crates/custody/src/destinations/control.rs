@@ -55,7 +55,12 @@ impl Custody {
         found.tiers = control.tiers().is_some();
         match blocking(move || Ok(control.state()?)).await {
             Ok(state) => found.bucket = Some(state),
-            Err(error) => found.problems.push(format!("reading how the bucket is set up: {error}")),
+            Err(error) => {
+                found.problems.push(format!("reading how the bucket is set up: {error}"));
+                // What was known of it is still the best guess.
+                let before: Option<Findings> = serde_json::from_str(&row.found).ok();
+                found.bucket = before.and_then(|before| before.bucket);
+            }
         }
         Ok(())
     }
@@ -68,6 +73,11 @@ impl Custody {
         };
         Ok(rows.iter().filter(|row| is_complete(row)).cloned().collect())
     }
+}
+
+/// Whether a destination is of a kind that can keep what is replaced or deleted, now or some day.
+pub(crate) fn may_keep_versions(row: &DestinationRow) -> bool {
+    ["s3:", "gs:", "az:"].iter().any(|scheme| row.url.starts_with(scheme))
 }
 
 /// Whether a destination keeps what is replaced or deleted, as far as its last test found out.

@@ -61,6 +61,11 @@ impl LockPolicy {
     }
 }
 
+/// Packs, indexes and snapshots.
+pub(crate) fn is_lockable(name: &ObjectName) -> bool {
+    matches!((ORDER.rank)(name), 0 | 2 | 3)
+}
+
 /// Which objects get which lock: those that have less than half of their period before them. Times in microseconds.
 fn due(wanted: &BTreeMap<String, i64>, locked: &BTreeMap<String, i64>, now: i64) -> BTreeMap<String, i64> {
     let is_due = |(name, days): &(&String, &i64)| locked.get(*name).is_none_or(|until| *until < now + **days * DAY_MICROS / 2);
@@ -84,35 +89,79 @@ impl Custody {
     /// Locks what a destination's policy wants locked, and keeps locked what was before. What fails is told as a lack of the destination.
     pub(crate) async fn extend_locks(&self, owner: Option<OwnerId>) -> CustodyResult<()> {
         for row in self.complete_destinations(owner).await? {
-            let Some(policy) = self.config.destinations().lock_policy(&row.name) else { continue };
-            if let Err(error) = self.extend_locks_at(owner, &row, &policy).await {
-                self.misses([(row.name.clone(), format!("not everything there is locked: {error}"))].into_iter());
+            if let Some(policy) = self.config.destinations().lock_policy(&row.name) {
+                let result = self.extend_locks_at(owner, &row, &policy, None).await;
+                self.tell_unlocked(&row, result);
             }
         }
         Ok(())
     }
 
-    async fn extend_locks_at(&self, owner: Option<OwnerId>, row: &DestinationRow, policy: &LockPolicy) -> CustodyResult<()> {
+    /// Locks what was written just now; longer periods come with the next settling, or before half of this one is over.
+    pub(crate) async fn lock_written(&self, owner: Option<OwnerId>, written: &BTreeSet<String>) -> CustodyResult<()> {
+        for row in self.complete_destinations(owner).await? {
+            if let Some(policy) = self.config.destinations().lock_policy(&row.name) {
+                let wants = |name: &&String| ObjectName::new(name.as_str()).is_ok_and(|name| is_lockable(&name));
+                let wanted = written.iter().filter(wants).map(|name| (name.clone(), policy.all)).collect();
+                let result = self.extend_locks_at(owner, &row, &policy, Some(wanted)).await;
+                self.tell_unlocked(&row, result);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_unlocked(&self, row: &DestinationRow, result: CustodyResult<()>) {
+        if let Err(error) = result {
+            self.misses([(row.name.clone(), format!("not everything there is locked: {error}"))].into_iter());
+        }
+    }
+
+    /// Looks at locks at the end of a backup, also of one that had nothing to write: they are renewed before half of their period is over, and what was
+    /// kept by locks that have ended is removed.
+    pub(crate) async fn tend_locks(&self, owner: Option<OwnerId>) -> CustodyResult<()> {
+        let (mut sweep, mut extend, now) = (false, false, self.now().micros());
+        for row in self.vault.destinations().await? {
+            let first = self.vault.first_lock_to_end(owner, &row.name).await?;
+            sweep |= first.is_some_and(|until| until <= now);
+            let policy = self.config.destinations().lock_policy(&row.name);
+            extend |= policy.is_some_and(|policy| first.is_some_and(|until| until < now + policy.all * DAY_MICROS / 2));
+        }
+        if sweep {
+            self.sweep_old_versions(owner).await?;
+        }
+        if extend {
+            self.extend_locks(owner).await?;
+        }
+        Ok(())
+    }
+
+    /// `wanted`: which objects, for how many days each; `None`: all that are there.
+    async fn extend_locks_at(
+        &self,
+        owner: Option<OwnerId>,
+        row: &DestinationRow,
+        policy: &LockPolicy,
+        wanted: Option<BTreeMap<String, i64>>,
+    ) -> CustodyResult<()> {
         let place = row.url.clone();
         let Some(control) = self.destination_control(row)?.filter(|control| control.locks().is_some()) else {
             let problem = "it has no locks for objects: take `lock` of this destination out of keepsake.toml".into();
             return Err(StoreError::Refused { place, problem }.into());
         };
-        let wanted = self.wanted_locks(owner, row, policy).await?;
+        let wanted = match wanted {
+            Some(wanted) => wanted,
+            None => self.wanted_locks(owner, row, policy).await?,
+        };
         let locked = self.vault.locks(owner).await?.into_iter().filter(|lock| lock.destination == row.name);
         let due = due(&wanted, &locked.map(|lock| (lock.name, lock.until)).collect(), self.now().micros());
-        let (mode, count) = (policy.mode, due.len());
+        let mode = policy.mode;
         let (set, error) = blocking(move || {
             let locks = control.locks().expect("it was there just now");
             Ok(lock_all(locks, mode, due))
         })
         .await?;
         self.vault.note_locks(owner, &row.name, &set).await?;
-        match error {
-            Some(error) => Err(error.into()),
-            None if set.len() < count => Err(StoreError::Refused { place, problem: "some objects went away meanwhile".into() }.into()),
-            None => Ok(()),
-        }
+        error.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// What is to be locked at a destination, for how many days each: what is there, as long as nobody condemned it.
@@ -120,7 +169,7 @@ impl Custody {
         let (store, ledger, prefix) = (self.ready_store(row).await?, self.ledger(owner, "locking").await?, place_of(owner));
         let longest = self.longer_locks(owner, policy).await?;
         let listed = blocking(move || Ok(store.list(&prefix)?)).await?;
-        let wants = |name: &ObjectName| matches!((ORDER.rank)(name), 0 | 2 | 3) && !ledger.is_condemned(name);
+        let wants = |name: &ObjectName| is_lockable(name) && !ledger.is_condemned(name);
         let days = |name: &ObjectName| match (ORDER.rank)(name) {
             // Every snapshot needs the indexes.
             2 => longest.values().copied().fold(policy.all, i64::max),
@@ -165,7 +214,8 @@ impl Custody {
     pub async fn kept_by_locks(&self, owner: Option<OwnerId>, plan: &PrunePlan) -> CustodyResult<Vec<KeptByLocks>> {
         let going: BTreeSet<String> = plan.remove.iter().chain(&plan.repack).chain(&plan.orphans).map(Id::to_string).collect();
         let mut kept: BTreeMap<String, KeptByLocks> = BTreeMap::new();
-        let of_it = |lock: &LockRow| lock.name.rsplit('/').next().is_some_and(|id| going.contains(id));
+        let now = self.now().micros();
+        let of_it = |lock: &LockRow| lock.until > now && lock.name.rsplit('/').next().is_some_and(|id| going.contains(id));
         for lock in self.vault.locks(owner).await?.into_iter().filter(of_it) {
             let one = kept.entry(lock.destination.clone()).or_insert_with(|| KeptByLocks {
                 destination: lock.destination.clone(),
@@ -188,9 +238,22 @@ fn lock_all(locks: &dyn Locks, mode: LockMode, due: BTreeMap<String, i64>) -> (B
         locks.lock(&ObjectName::new(name.as_str())?, ObjectLock { mode, until })?;
         Ok((name.clone(), until))
     };
+    // A place that refuses one lock refuses all: each lane stops at its first.
+    let work = |lane: &[(String, i64)]| {
+        let mut answers = Vec::new();
+        for one in lane {
+            let answer = set(one);
+            let stop = answer.as_ref().is_err_and(|error| !error.is_not_found());
+            answers.push(answer);
+            if stop {
+                break;
+            }
+        }
+        answers
+    };
     let answers: Vec<StoreResult<(String, i64)>> = std::thread::scope(|scope| {
         let lanes = due.chunks(due.len().div_ceil(AT_ONCE).max(1));
-        let lanes: Vec<_> = lanes.map(|lane| scope.spawn(move || lane.iter().map(set).collect::<Vec<_>>())).collect();
+        let lanes: Vec<_> = lanes.map(|lane| scope.spawn(move || work(lane))).collect();
         lanes.into_iter().flat_map(|lane| lane.join().expect("no lane panics")).collect()
     });
     let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);

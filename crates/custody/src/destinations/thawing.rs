@@ -68,7 +68,7 @@ impl Custody {
     /// There is no such snapshot, or its trees cannot be read.
     pub async fn plan_thaw(&self, owner: OwnerId, from: &Source, snapshot: &str, paths: &[String]) -> CustodyResult<Option<ThawPlan>> {
         let packs = self.packs_to_read(owner, from, snapshot, paths).await?;
-        let archive = self.archive_of(owner, &packs).await?;
+        let archive = self.archive_of(Some(owner), &packs).await?;
         Ok(archive.map(|archive| archive.plan()))
     }
 
@@ -89,7 +89,7 @@ impl Custody {
         let result = async {
             let packs = self.packs_to_read(owner, from, snapshot, paths).await?;
             self.note_reading(owner, &packs).await?;
-            let Some(archive) = self.archive_of(owner, &packs).await? else { return Ok(()) };
+            let Some(archive) = self.archive_of(Some(owner), &packs).await? else { return Ok(()) };
             let plan = archive.plan();
             let told = monitor.clone();
             blocking(move || fetch(&archive, thaw, &*told)).await?;
@@ -117,19 +117,28 @@ impl Custody {
 
     /// Whether a destination has classes of storage.
     async fn has_classes(&self) -> CustodyResult<bool> {
-        let has = |row: &DestinationRow| Ok(self.destination_control(row)?.is_some_and(|control| control.tiers().is_some()));
-        self.vault.destinations().await?.iter().map(has).try_fold(false, |any, has: CustodyResult<bool>| Ok(any | has?))
+        Ok(self.vault.destinations().await?.iter().any(|row| self.control_with_classes(row).is_some()))
     }
 
-    async fn archive_of(&self, owner: OwnerId, packs: &BTreeSet<Id>) -> CustodyResult<Option<Archive>> {
+    /// A destination whose settings are not in order is no source; whoever reads from it says why.
+    fn control_with_classes(&self, row: &DestinationRow) -> Option<Arc<dyn Control>> {
+        self.destination_control(row).ok().flatten().filter(|control| control.tiers().is_some())
+    }
+
+    async fn archive_of(&self, owner: Option<OwnerId>, packs: &BTreeSet<Id>) -> CustodyResult<Option<Archive>> {
         if packs.is_empty() {
             return Ok(None);
         }
-        let prefix = place_of(Some(owner));
+        let prefix = place_of(owner);
         let mut best: Option<Archive> = None;
-        for row in self.complete_destinations(Some(owner)).await? {
-            // A place without classes has everything at hand.
-            let Some(control) = self.destination_control(&row)?.filter(|control| control.tiers().is_some()) else { return Ok(None) };
+        for row in self.complete_destinations(owner).await? {
+            let Some(control) = self.control_with_classes(&row) else {
+                // A place without classes has everything at hand, if it is connected.
+                match self.ready_store(&row).await {
+                    Ok(_) => return Ok(None),
+                    Err(_) => continue,
+                }
+            };
             let (wanted, prefix, asked) = (packs.clone(), prefix.clone(), control.clone());
             let listed = blocking(move || Ok(archived(&*asked, &prefix, &wanted)?)).await;
             // One that does not answer is no source; the restore itself says why if there is no other.
@@ -142,6 +151,16 @@ impl Custody {
             }
         }
         Ok(best)
+    }
+
+    /// Those of some packs that no destination can give now.
+    pub(crate) async fn archived_among(&self, owner: Option<OwnerId>, packs: &BTreeSet<Id>) -> CustodyResult<BTreeSet<Id>> {
+        if packs.is_empty() || !self.has_classes().await? {
+            return Ok(BTreeSet::new());
+        }
+        let archive = self.archive_of(owner, packs).await?;
+        let names = archive.iter().flat_map(|archive| &archive.packs).filter_map(|pack| pack.name.file_name().parse().ok());
+        Ok(names.collect())
     }
 
     /// Notes that packs are read now: those stay where reading is cheap.

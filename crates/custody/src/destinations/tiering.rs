@@ -22,9 +22,10 @@ const CLASSES: [&[(&str, i64)]; 2] = [
     &[("STANDARD", 0), ("STANDARD_IA", 30), ("GLACIER_IR", 90), ("GLACIER", 90), ("DEEP_ARCHIVE", 180)],
 ];
 
-/// How cold a class is, and the days that are paid for in any case.
-fn class_of(name: &str) -> Option<(usize, i64)> {
-    CLASSES.iter().find_map(|cloud| cloud.iter().position(|(class, _)| *class == name).map(|at| (at, cloud[at].1)))
+/// Whose class it is, how cold, and the days that are paid for in any case.
+fn class_of(name: &str) -> Option<(usize, usize, i64)> {
+    let within = |cloud: &&[(&str, i64)]| cloud.iter().position(|(class, _)| *class == name);
+    CLASSES.iter().enumerate().find_map(|(number, cloud)| within(cloud).map(|at| (number, at, cloud[at].1)))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,11 +93,13 @@ pub(crate) fn plan(rules: &TierRules, packs: &[Classed], reads: &BTreeMap<String
     for pack in packs {
         let count = plan.now.entry(pack.class.clone()).or_default();
         *count = (count.0 + 1, count.1 + pack.bytes);
-        let Some((cold, least)) = class_of(&pack.class).filter(|_| pack.reach != Reach::Thawing) else { continue };
+        // What cannot be dated is left where it is.
+        let movable = pack.reach == Reach::Online && pack.since > 0;
+        let Some((cloud, cold, least)) = class_of(&pack.class).filter(|_| movable) else { continue };
         let quiet = reads.get(pack.name.as_str()).map_or(pack.since, |read| pack.since.max(*read));
         let days = |since: i64| (now - since).max(0) / DAY_MICROS;
         let applies = |rule: &&TierRule| days(if rule.unread { quiet } else { pack.since }) >= rule.days;
-        let colder = rules.0.iter().filter(applies).filter(|rule| class_of(&rule.class).is_some_and(|(to, _)| to > cold));
+        let colder = rules.0.iter().filter(applies).filter(|rule| class_of(&rule.class).is_some_and(|(of, to, _)| of == cloud && to > cold));
         let Some(rule) = colder.max_by_key(|rule| class_of(&rule.class)) else { continue };
         plan.moves.push(Move {
             name: pack.name.to_string(),
@@ -131,6 +134,13 @@ impl Custody {
         let Some(control) = control else {
             return Err(CustodyError::Usage(format!("destination `{destination}` has no classes of storage: take `tiers` out of keepsake.toml")));
         };
+        let copies = control.tiers().is_some_and(|tiers| tiers.moves_by_copying());
+        if copies && self.config.destinations().lock_policy(destination).is_some() {
+            let hint = format!(
+                "packs at destination `{destination}` are locked, and moving one there would make a copy without a lock beside it: let a lifecycle rule of the bucket move them, which keeps locks"
+            );
+            return Err(CustodyError::Usage(hint));
+        }
         let (copy, prefix, reads) = (self.existing_copy(owner).await?, place_of(owner), self.vault.last_reads(owner).await?);
         let (now, name) = (self.now().micros(), destination.to_owned());
         blocking(move || {
@@ -214,6 +224,8 @@ mod tests {
             pack("cool-read", "Cool", 180),
             pack("cold-early", "Cold", 0),
             pack("gone-cold", "Archive", 400),
+            // What is archived cannot be moved on before it was asked for.
+            Classed { reach: Reach::Archived, ..pack("frozen", "GLACIER", 400) },
             pack("strange", "Quantum", 400),
         ];
         let reads = [("data/old-read", 20), ("data/old-unread", 200), ("data/cool-read", 179)];
@@ -225,7 +237,13 @@ mod tests {
             [("data/grown", "Cool", 0), ("data/old-read", "Cool", 0), ("data/old-unread", "Archive", 0), ("data/cool-old", "Archive", 0)]
         );
         assert_eq!(plan.now["Hot"], (4, 400));
-        assert_eq!(plan.now.values().map(|(packs, _)| packs).sum::<u64>(), 10);
+        assert_eq!(plan.now.values().map(|(packs, _)| packs).sum::<u64>(), 11);
+    }
+
+    #[test]
+    fn classes_of_another_cloud_are_none() {
+        let rules = TierRules::parse("GLACIER after 10 days").expect("rules");
+        assert_eq!(plan(&rules, &[pack("azure", "Hot", 100)], &BTreeMap::new(), NOW).moves, []);
     }
 
     #[test]

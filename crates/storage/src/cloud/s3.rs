@@ -23,9 +23,14 @@ const REGION: &str = "us-east-1";
 
 fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
     let settings = place.settings();
-    let mut builder = match &access.id {
-        Some(_) => AmazonS3Builder::new(),
-        None => AmazonS3Builder::from_env(),
+    let mut builder = match (&access.id, &access.secret, &access.token) {
+        (Some(_), Some(_), _) => AmazonS3Builder::new(),
+        (None, None, None) => AmazonS3Builder::from_env(),
+        // The variables of the environment may be another account's.
+        _ => {
+            let problem = "its credentials are not whole: an `id` and a `secret` belong together, and a `token` to both".into();
+            return Err(StoreError::Refused { place: place.url().to_owned(), problem });
+        }
     };
     if let (Some(id), Some(secret)) = (&access.id, &access.secret) {
         builder = builder.with_access_key_id(id).with_secret_access_key(secret.reveal());
@@ -33,13 +38,16 @@ fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
     if let Some(token) = &access.token {
         builder = builder.with_token(token.reveal());
     }
+    let told = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find(|name| std::env::var_os(name).is_some());
+    if let (None, None, Some(name)) = (&settings.endpoint, &access.id, told) {
+        let problem = format!("the environment names another server ({name}): give it as --endpoint, or take the variable away");
+        return Err(StoreError::Refused { place: place.url().to_owned(), problem });
+    }
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
     }
-    if let Some(region) = &settings.region {
-        builder = builder.with_region(region);
-    }
     builder
+        .with_region(region(place))
         .with_bucket_name(place.host())
         .with_virtual_hosted_style_request(!is_path_style(place))
         // The server compares what it received with the hash before it takes the object.
@@ -51,6 +59,12 @@ fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
         .with_http_connector(Connector(http))
         .build()
         .map_err(|e| StoreError::Refused { place: place.url().to_owned(), problem: e.to_string() })
+}
+
+/// The region that is set, or that the cloud's own tools are told of.
+fn region(place: &Place) -> String {
+    let told = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok());
+    place.settings().region.clone().or_else(told).unwrap_or_else(|| REGION.to_owned())
 }
 
 /// A server of one's own seldom has a host name for each bucket.
@@ -66,7 +80,7 @@ pub(crate) fn open(place: &Place, access: &Access, http: Http) -> StoreResult<Cl
 /// Opens a bucket for what is no object.
 pub(crate) fn control(place: &Place, access: &Access, http: Http) -> StoreResult<Arc<dyn Control>> {
     let store = build(place, access, http.clone())?;
-    Ok(Arc::new(S3Control::new(Signer { place: place.clone(), http, store: Arc::new(store) })))
+    Ok(Arc::new(S3Control::new(Signer { place: place.clone(), http, store: Arc::new(store), region: region(place) })))
 }
 
 #[derive(Clone)]
@@ -74,6 +88,7 @@ struct Signer {
     place: Place,
     http: Http,
     store: Arc<AmazonS3>,
+    region: String,
 }
 
 /// The library's own would print keys.
@@ -85,7 +100,7 @@ impl fmt::Debug for Signer {
 
 impl Signer {
     fn region(&self) -> &str {
-        self.place.settings().region.as_deref().unwrap_or(REGION)
+        &self.region
     }
 
     /// The key of an object; of an empty name, what all keys begin with.

@@ -31,15 +31,19 @@ impl Element {
                     open.push(Element { name: start.local_name().as_ref().to_owned(), ..Element::default() });
                 }
                 Event::Empty(empty) => {
+                    count += 1;
+                    if count > ELEMENTS {
+                        return Err("it is longer than any that it should give".into());
+                    }
                     let child = Element { name: empty.local_name().as_ref().to_owned(), ..Element::default() };
                     open.last_mut().expect("the document is open").children.push(child);
                 }
-                Event::Text(text) => open.last_mut().expect("the document is open").text.push_str(&text),
+                Event::Text(text) => open.last_mut().expect("the document is open").text.extend(plain(&text)),
                 Event::GeneralRef(entity) => {
                     let named = quick_xml::escape::resolve_predefined_entity(&entity);
                     let numbered = entity.resolve_char_ref().ok().flatten().map(String::from);
                     let text = named.map(str::to_owned).or(numbered).ok_or("it refers to what is not there")?;
-                    open.last_mut().expect("the document is open").text.push_str(&text);
+                    open.last_mut().expect("the document is open").text.extend(plain(&text));
                 }
                 Event::End(_) => {
                     let done = open.pop().expect("an end has a start");
@@ -71,6 +75,11 @@ impl Element {
         let found = path.iter().try_fold(self, |element, name| element.children.iter().find(|child| child.name == *name));
         found.map_or("", |element| element.text.trim())
     }
+}
+
+/// What a server says may be shown on a terminal.
+fn plain(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().filter(|c| !c.is_control())
 }
 
 /// Text as it stands in a document.

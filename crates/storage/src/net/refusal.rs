@@ -47,13 +47,12 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Codes with which the servers say that the key is wrong.
-const WRONG_KEY: [&str; 9] = [
+const WRONG_KEY: [&str; 8] = [
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
     "AuthenticationFailed",
     "InvalidAuthenticationInfo",
     "NoAuthenticationInformation",
-    "AuthorizationHeaderMalformed",
     "InvalidSecurity",
     "InvalidToken",
     "NotSignedUp",
@@ -102,6 +101,9 @@ impl Refusal {
         }
         if self.is(&EXPIRED) {
             return Some("its credentials have expired: get new ones and set them as before".into());
+        }
+        if self.code == "AuthorizationHeaderMalformed" {
+            return Some(format!("the bucket is in another region than the requests are made for ({}): give the right one as --region", self.message));
         }
         if self.is(&WRONG_KEY) || self.status == 401 {
             return Some("it does not accept the key: check the key's id and its secret, and that they belong to this server".into());

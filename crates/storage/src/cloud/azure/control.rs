@@ -24,7 +24,8 @@ impl AzureControl {
 
     fn ask(&self, action: &'static str, method: Method, rest: String, headers: Vec<(&'static str, String)>) -> StoreResult<Response> {
         let signer = self.signer.clone();
-        let what = rest.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        let blob = rest.split('?').next().unwrap_or_default().trim_matches('/');
+        let what = if blob.is_empty() { "the container".to_owned() } else { blob.to_owned() };
         let request = Arc::new((method, rest, headers));
         patiently(Schedule::default(), signer.http.traffic(), |_| {
             let (signer, request) = (signer.clone(), request.clone());
@@ -115,6 +116,9 @@ impl Tiers for AzureControl {
             }
             match page.at(&["NextMarker"]) {
                 "" => return Ok(found),
+                next if marker == format!("&marker={}", query_value(next)) => {
+                    return Err(self.refused("its listing does not come to an end".into()));
+                }
                 next => marker = format!("&marker={}", query_value(next)),
             }
         }

@@ -112,12 +112,16 @@ impl S3Control {
 
     /// Asks page by page. `next` reads from a page what the next one is asked with; `None`: it was the last.
     fn pages(&self, first: &str, next: impl Fn(&Element) -> Option<String>, mut each: impl FnMut(&Element)) -> StoreResult<()> {
-        let mut query = first.to_owned();
+        let (mut query, mut last) = (first.to_owned(), String::new());
         loop {
             let page = self.document(&self.demand(Ask::new("list", Method::GET, String::new(), &query))?)?;
             each(&page);
             match next(&page) {
-                Some(more) => query = format!("{first}&{more}"),
+                Some(more) if more == last => return Err(self.refused("its listing does not come to an end".into())),
+                Some(more) => {
+                    query = format!("{first}&{more}");
+                    last = more;
+                }
                 None => return Ok(()),
             }
         }
@@ -307,7 +311,8 @@ impl Locks for S3Control {
         let until = jiff::Timestamp::from_microsecond(lock.until).map_err(|e| self.refused(format!("no lock can end then: {e}")))?;
         let until = until.strftime("%Y-%m-%dT%H:%M:%SZ");
         let body = format!("<Retention xmlns=\"{NAMESPACE}\"><Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>");
-        self.demand(Ask::new("lock", Method::PUT, self.key(name), "retention").body(body)).map(drop)
+        let answer = self.ask(Ask::new("lock", Method::PUT, self.key(name), "retention").body(body))?;
+        if answer.status() == StatusCode::NOT_FOUND { Err(StoreError::NotFound { name: name.clone() }) } else { Ok(()) }
     }
 
     fn lock_of(&self, name: &ObjectName, version: Option<&str>) -> StoreResult<Option<ObjectLock>> {
@@ -324,10 +329,10 @@ impl Locks for S3Control {
         Ok(Some(ObjectLock { mode, until: micros(found.at(&["RetainUntilDate"])) }))
     }
 
-    fn hold(&self, name: &ObjectName, on: bool) -> StoreResult<()> {
+    fn hold(&self, name: &ObjectName, version: Option<&str>, on: bool) -> StoreResult<()> {
         let status = if on { "ON" } else { "OFF" };
         let body = format!("<LegalHold xmlns=\"{NAMESPACE}\"><Status>{status}</Status></LegalHold>");
-        self.demand(Ask::new("hold", Method::PUT, self.key(name), "legal-hold").body(body)).map(drop)
+        self.demand(Ask::new("hold", Method::PUT, self.key(name), &of_version("legal-hold", version)).body(body)).map(drop)
     }
 
     fn is_held(&self, name: &ObjectName, version: Option<&str>) -> StoreResult<bool> {
@@ -376,6 +381,10 @@ impl Tiers for S3Control {
         Ok(Some(Classed { name: name.clone(), bytes: header("content-length").parse().unwrap_or(0), class, since, reach }))
     }
 
+    fn moves_by_copying(&self) -> bool {
+        true
+    }
+
     fn set(&self, name: &ObjectName, class: &str) -> StoreResult<()> {
         // An object of more than 5 GiB would have to be copied in parts; no object of ours is so long.
         let ask = Ask::new("move", Method::PUT, self.key(name), "")
@@ -384,14 +393,25 @@ impl Tiers for S3Control {
             .header("x-amz-storage-class", class);
         // A copy that fails after it has begun says so in a body with the status of success.
         let answer = self.demand(ask)?;
-        match self.document(&answer)?.name.as_str() {
-            "CopyObjectResult" => Ok(()),
-            _ => Err(self.refused(format!("`{name}` could not be moved to {class}: run this again"))),
+        if self.document(&answer)?.name != "CopyObjectResult" {
+            return Err(self.refused(format!("`{name}` could not be moved to {class}: run this again")));
+        }
+        // Where old versions stay, the one it was copied from would be paid for beside the new one.
+        let version = |header: &str| answer.headers().get(header).and_then(|id| id.to_str().ok());
+        match (version("x-amz-copy-source-version-id"), version("x-amz-version-id")) {
+            (Some(source), Some(new)) if source != new => match self.remove(name, source) {
+                // It is moved; what keeps the old version ends some day.
+                Err(StoreError::Locked { .. } | StoreError::Denied { .. }) => Ok(()),
+                other => other,
+            },
+            _ => Ok(()),
         }
     }
 
     fn thaw(&self, name: &ObjectName, urgent: bool) -> StoreResult<()> {
-        let tier = if urgent { "Expedited" } else { "Standard" };
+        // Nothing is had sooner out of the deepest archive.
+        let sooner = urgent && self.of(name)?.is_some_and(|object| object.class != "DEEP_ARCHIVE");
+        let tier = if sooner { "Expedited" } else { "Standard" };
         let body = format!(
             "<RestoreRequest xmlns=\"{NAMESPACE}\"><Days>{THAWED_DAYS}</Days><GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>"
         );

@@ -9,11 +9,7 @@ use std::{
 use keepsake_repository::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    CustodyError, CustodyResult, PriceTable,
-    destination_config::DestinationConfig,
-    destinations::costs,
-};
+use crate::{CustodyError, CustodyResult, PriceTable, destination_config::DestinationConfig, destinations::costs};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -7,7 +7,7 @@ use std::{
 
 use keepsake_record::OwnerId;
 use keepsake_repository::ORDER;
-use keepsake_storage::{Traffic, Fan, Ledger, Member, Metered, ObjectName, Store, StoreError, StoreResult};
+use keepsake_storage::{Fan, Ledger, Member, Metered, ObjectName, Store, StoreError, StoreResult, Traffic};
 use keepsake_vault::{CopyRow, DestinationRow, Standing, Vault};
 
 use crate::{Custody, CustodyError, CustodyResult, copies::blocking, destinations::control::may_keep_versions};

@@ -222,8 +222,7 @@ fn window(repository: &Repository, snapshot: &Snapshot) -> CustodyResult<Option<
         Err(RepositoryError::Store(StoreError::Archived { .. })) => return Ok(None),
         other => other?,
     };
-    let history: History = serde_json::from_slice(&bytes)
-        .map_err(|e| CustodyError::Damaged(format!("history.json of a snapshot: {e}")))?;
+    let history: History = serde_json::from_slice(&bytes).map_err(|e| CustodyError::Damaged(format!("history.json of a snapshot: {e}")))?;
     Ok(Some((history.oldest.map_or(made, |oldest| oldest.to_jiff()), made)))
 }
 

@@ -3,22 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use keepsake_custody::{
-    BucketChange, CheckOptions, Custody, DestinationSettings, MemoryDraft, NewDestination, PlaceSettings, Policy, PruneOptions, RestoreOptions,
-    Share, Silent, Source, SystemClock, Thaw,
+    BucketChange, Custody, DestinationSettings, MemoryDraft, NewDestination, PlaceSettings, Policy, PruneOptions, Silent, SystemClock,
 };
-use keepsake_storage::{Access, Control, Place, Reach, Secret};
+use keepsake_storage::{Access, Control, Place, Secret};
 use keepsake_testing::Bucket;
 
 use crate::support::{Home, SMALL, small_home};
 
 /// Where a server is; without it the test says so and does nothing, unless everything must run.
-fn server(variable: &str) -> Option<String> {
+pub fn server(variable: &str) -> Option<String> {
     let found = std::env::var(variable).ok();
     if found.is_none() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{variable} is not set, and with CI=true everything must run");
@@ -27,13 +24,13 @@ fn server(variable: &str) -> Option<String> {
     found
 }
 
-fn fresh(stem: &str) -> String {
+pub fn fresh(stem: &str) -> String {
     format!("{stem}-{}", std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos()))
 }
 
 /// A home with one destination more.
-struct World {
-    home: Home,
+pub struct World {
+    pub home: Home,
     place: Place,
     access: Access,
     settings: String,
@@ -43,7 +40,7 @@ const AZURITE_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UV
 
 impl World {
     /// `settings`: lines of the destination in keepsake.toml.
-    async fn new(url: &str, endpoint: String, settings: &str) -> Self {
+    pub async fn new(url: &str, endpoint: String, settings: &str) -> Self {
         let place = PlaceSettings { endpoint: Some(endpoint), ..PlaceSettings::default() };
         let azure = url.starts_with("az:");
         let access = match azure {
@@ -59,39 +56,39 @@ impl World {
     }
 
     /// Changes the settings of the destination.
-    async fn set(&mut self, settings: &str) {
+    pub async fn set(&mut self, settings: &str) {
         fs::write(self.home.path().join("keepsake.toml"), format!("{}{settings}", self.settings)).expect("the settings");
         self.home.reopen().await;
     }
 
-    fn custody(&self) -> &Custody {
+    pub fn custody(&self) -> &Custody {
         &self.home.custody
     }
 
-    fn control(&self) -> Arc<dyn Control> {
+    pub fn control(&self) -> Arc<dyn Control> {
         self.place.control(&self.access, Arc::default()).expect("it opens").expect("it has one")
     }
 
-    async fn add(&self, make: bool) {
+    pub async fn add(&self, make: bool) {
         let settings = DestinationSettings { place: self.place.settings().clone(), ..DestinationSettings::default() };
         let new = NewDestination { name: "cloud".into(), url: self.place.url().into(), settings, make };
         self.custody().add_destination(new).await.expect("added");
         self.sync().await;
     }
 
-    async fn sync(&self) {
+    pub async fn sync(&self) {
         let settled = self.custody().sync_destinations(false, Arc::new(Silent)).await.expect("sync");
         assert!(settled.values().flatten().all(|s| s.behind.is_none() && s.lost.is_empty() && s.gone.is_empty()), "{settled:?}");
     }
 
-    async fn backup(&self, text: &str) {
+    pub async fn backup(&self, text: &str) {
         let draft = MemoryDraft { text: text.into(), ..MemoryDraft::default() };
         self.custody().add_memory(self.home.owner, &draft).await.expect("add");
         self.home.backup(keepsake_custody::BackupKind::Incremental).await;
     }
 
     /// Keeps the newest snapshot, and what it needs.
-    async fn trim(&self) -> keepsake_custody::PrunePlan {
+    pub async fn trim(&self) -> keepsake_custody::PrunePlan {
         let owner = self.home.owner;
         let newest = Policy { last: Some(1), ..Policy::nothing() };
         let plan = self.custody().plan_forget(owner, &newest).await.expect("plan");
@@ -210,96 +207,115 @@ async fn a_bucket_without_locks_is_refused_where_they_are_wanted() {
     assert!(error.contains("has none: make a new bucket with locks"), "{error}");
 }
 
-fn restored(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = crate::support::files(folder);
-    files.into_iter().map(|f| (f.strip_prefix(folder).expect("below").display().to_string(), fs::read(&f).expect("read"))).collect()
-}
-
-impl World {
-    /// Archives everything that may be, and forgets the copy at home.
-    async fn archive(&mut self, rules: &str) {
-        self.custody().remove_destination("default").await.expect("removed");
-        self.set(rules).await;
-        let plan = self.custody().plan_tiers(Some(self.home.owner), "cloud").await.expect("plan");
-        assert!(!plan.moves.is_empty(), "{plan:?}");
-        assert_eq!(self.custody().move_tiers(Some(self.home.owner), &plan, Arc::new(Silent)).await.expect("moved"), []);
-    }
-
-    async fn restore(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
-        let target = self.home.folder.path().join(folder);
-        let options = RestoreOptions::default();
-        let outcome = self.custody().restore_to(self.home.owner, &Source::Home, "latest", &target, options, Arc::new(Silent)).await;
-        assert_eq!(outcome.expect("restored").failed, []);
-        restored(&target)
-    }
-
-    async fn thaw(&self, wait: bool) -> keepsake_custody::CustodyResult<()> {
-        let thaw = Thaw { wait, urgent: false, first_look: Duration::from_millis(20) };
-        self.custody().thaw(self.home.owner, &Source::Home, "latest", &[], thaw, Arc::new(Silent)).await
-    }
-}
-
+/// A stranger replaces and hides objects: what was there before stays, and it is told.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_asks_for_what_is_archived_and_waits() {
-    let bucket = Bucket::start();
-    let mut world = World::new("s3://bucket/below", bucket.endpoint(), "").await;
-    world.backup("one").await;
-    world.backup("two").await;
-    world.add(false).await;
-    let whole = world.restore("whole").await;
-    world.archive("tiers = \"DEEP_ARCHIVE after 0 days\"\n").await;
-
-    // Everything that is no piece of a file stays at hand: looking works without asking for anything.
-    let owner = world.home.owner;
-    assert_eq!(world.custody().snapshots(owner, &Source::Home).await.expect("list").0.len(), 2);
-    let reports =
-        world.custody().verify(owner, &Source::Home, None, CheckOptions { read_data: Some(Share::All) }, Arc::new(Silent)).await.expect("verify");
-    assert!(reports[0].is_sound() && reports[0].archived > 0 && reports[0].packs_read > 0, "{reports:?}");
-    let plan = world.custody().plan_thaw(owner, &Source::Home, "latest", &[]).await.expect("plan").expect("there is something to wait for");
-    assert!(plan.destination == "cloud" && plan.packs > 0 && plan.bytes > 0, "{plan:?}");
-    let asked = world.thaw(false).await.expect_err("nobody waits").to_string();
-    assert!(asked.contains("then run this again"), "{asked}");
-    assert!(bucket.take_requests().iter().filter(|r| r.starts_with("POST ")).count() as u64 >= plan.packs);
-
-    let later = bucket.clone();
-    let ready = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300));
-        later.finish_thawing();
+async fn what_a_stranger_replaced_is_not_swept() {
+    let Some(endpoint) = server("KEEPSAKE_TEST_S3") else { return };
+    let world = World::new(&format!("s3://{}/below", fresh("stranger")), endpoint, "").await;
+    let control = world.control();
+    let made = tokio::task::spawn_blocking(move || {
+        control.make_place(false).expect("made");
+        control.versions().expect("S3 has them").set_versioning(true).expect("on");
     });
-    world.thaw(true).await.expect("it waits");
-    ready.join().expect("no panic");
-    assert!(!bucket.take_requests().iter().any(|r| r.starts_with("POST ")), "what was asked for is not asked for again");
-    assert_eq!(world.restore("back").await, whole);
-    assert!(world.custody().plan_thaw(owner, &Source::Home, "latest", &[]).await.expect("plan").is_none());
+    made.await.expect("no panic");
+    world.backup("one").await;
+    world.add(false).await;
+    world.custody().remove_destination("default").await.expect("removed");
+    let (place, access) = (world.place.clone(), world.access.clone());
+    let config = format!("owners/{}/g1/config", world.home.owner);
+    let name = keepsake_storage::ObjectName::new(config.as_str()).expect("a name");
+    let stranger = name.clone();
+    let before = tokio::task::spawn_blocking(move || {
+        let store = place.open(&access, None, Arc::default()).expect("it opens");
+        let before = store.get(&stranger).expect("it is there");
+        store.put(&stranger, bytes::Bytes::from_static(b"no config"), keepsake_storage::PutMode::Replace).expect("replaced");
+        before
+    });
+    let before = before.await.expect("no panic");
+    world.custody().sync_destinations(false, Arc::new(Silent)).await.expect("sync");
+    assert!(world.missed()["cloud"].contains("somebody else replaced or deleted 1 objects"), "{:?}", world.missed());
+    let control = world.control();
+    let old = tokio::task::spawn_blocking(move || {
+        let all = control.versions().expect("S3 has them").all(name.as_str()).expect("list");
+        all.into_iter().find(|version| !version.is_latest).expect("the old version is still there").bytes
+    });
+    assert_eq!(old.await.expect("no panic"), before.len() as u64);
 }
 
+/// A heal makes an object anew, without the lock that the one before had; a longer period, or the half of one, renews locks although nothing was
+/// written.
 #[tokio::test(flavor = "multi_thread")]
-async fn archived_packs_come_back_from_azure() {
-    let Some(endpoint) = server("KEEPSAKE_TEST_AZURE") else { return };
-    let url = format!("az://devstoreaccount1/{}/below", fresh("cold"));
-    let mut world = World::new(&url, format!("{endpoint}/devstoreaccount1"), "").await;
+async fn locks_are_looked_after() {
+    let Some(endpoint) = server("KEEPSAKE_TEST_S3") else { return };
+    let mut world = World::new(&format!("s3://{}/below", fresh("tended")), endpoint, "lock = \"30 days\"\n").await;
     world.backup("one").await;
     world.add(true).await;
-    let whole = world.restore("whole").await;
-    world.archive("tiers = \"Archive after 0 days\"\n").await;
-    let control = world.control();
-    let classes = tokio::task::spawn_blocking(move || control.tiers().expect("Azure has them").all("").expect("list"));
-    for object in classes.await.expect("no panic") {
-        let cold = object.reach == Reach::Archived;
-        assert!(!cold || object.name.as_str().contains("/data/"), "{object:?}");
-    }
-    let target = world.home.folder.path().join("too-early");
-    let early = world.custody().restore_to(world.home.owner, &Source::Home, "latest", &target, RestoreOptions::default(), Arc::new(Silent));
-    let failed = early.await.expect("it ends").failed;
-    assert!(failed.iter().any(|(_, reason)| reason.contains("archived")), "{failed:?}");
-    let plan = world.custody().plan_thaw(world.home.owner, &Source::Home, "latest", &[]).await.expect("plan");
-    assert!(plan.is_some_and(|plan| plan.packs > 0));
-    world.thaw(true).await.expect("it waits");
-    assert_eq!(world.restore("back").await, whole);
-    // What was read just now stays where reading is cheap.
-    world.set("tiers = \"Archive after 1 day unread\"\n").await;
-    let plan = world.custody().plan_tiers(Some(world.home.owner), "cloud").await.expect("plan");
-    assert_eq!(plan.moves, [], "{plan:?}");
+    let locks = async |world: &World| {
+        let control = world.control();
+        let read = move || -> Vec<(String, i64)> {
+            let all = control.versions().expect("S3 has them").all("").expect("list");
+            let locks = control.locks().expect("S3 has them");
+            let of = |v: &keepsake_storage::Version| locks.lock_of(&v.name, Some(&v.id)).expect("asked").map_or(0, |lock| lock.until);
+            let lockable = |name: &str| ["/data/", "/index/", "/snapshots/"].iter().any(|kind| name.contains(kind));
+            all.iter().filter(|v| v.is_latest && !v.is_marker && lockable(v.name.as_str())).map(|v| (v.name.to_string(), of(v))).collect()
+        };
+        tokio::task::spawn_blocking(read).await.expect("no panic")
+    };
+    let days = |until: i64| (until - jiff::Timestamp::now().as_microsecond()) as f64 / 86_400e6;
+    assert!(locks(&world).await.iter().all(|(_, until)| days(*until) > 29.9));
+    // A pack is hidden by a stranger; settling brings it back, and locks it.
+    let pack = locks(&world).await.into_iter().map(|(name, _)| name).find(|name| name.contains("/data/")).expect("a pack");
+    let (place, access, name) =
+        (world.place.clone(), world.access.clone(), keepsake_storage::ObjectName::new(pack.as_str()).expect("a name"));
+    let hidden =
+        tokio::task::spawn_blocking(move || place.open(&access, None, Arc::default()).expect("it opens").delete(&name).expect("hidden"));
+    hidden.await.expect("no panic");
+    world.sync().await;
+    assert!(locks(&world).await.iter().any(|(name, until)| *name == pack && days(*until) > 29.9), "{pack}");
+    assert_eq!(world.missed(), BTreeMap::new(), "what is there again is right, so the hidden one is nothing");
+    // Half of the new period is longer than what is left.
+    world.set("lock = \"90 days\"\n").await;
+    world.home.backup(keepsake_custody::BackupKind::Incremental).await;
+    assert!(locks(&world).await.iter().all(|(_, until)| days(*until) > 89.9), "{:?}", locks(&world).await);
+}
+
+/// A hold keeps what is deleted under it, is told, and ends also for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_ends_for_what_was_deleted_under_it() {
+    let Some(endpoint) = server("KEEPSAKE_TEST_S3") else { return };
+    let world = World::new(&format!("s3://{}/below", fresh("held")), endpoint, "lock = \"1 days\"\n").await;
+    world.backup("one").await;
+    world.add(true).await;
+    world.backup("two").await;
+    world.backup("three").await;
+    let hold = async |on| world.custody().hold_objects(world.home.owner, "cloud", on, Arc::new(Silent)).await.expect("held");
+    assert!(hold(true).await > 5);
+    world.trim().await;
+    let kept = world.custody().bucket("cloud", BucketChange::default()).await.expect("state").kept;
+    assert!(kept.iter().any(|kept| kept.until == i64::MAX), "{kept:?}");
+    hold(false).await;
+    let kept = world.custody().bucket("cloud", BucketChange::default()).await.expect("state").kept;
+    assert!(kept.iter().all(|kept| kept.until < i64::MAX), "{kept:?}");
+}
+
+/// What nobody has any more, though nothing of ours took it away, is told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_everywhere_is_told() {
+    let bucket = Bucket::start();
+    let world = World::new("s3://bucket", bucket.endpoint(), "").await;
+    world.backup("one").await;
+    world.add(false).await;
+    let root = world.home.path().join(format!("backups/owners/{}/g1/data", world.home.owner));
+    let pack = crate::support::files(&root).pop().expect("a pack");
+    let name = pack.strip_prefix(world.home.path().join("backups")).expect("below").display().to_string();
+    fs::remove_file(&pack).expect("gone here");
+    bucket.forget(&name);
+    let gone = |settled: BTreeMap<String, Vec<keepsake_custody::Settled>>| {
+        settled.into_values().flatten().flat_map(|s| s.gone).collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
+    };
+    let sync = async || gone(world.custody().sync_destinations(false, Arc::new(Silent)).await.expect("sync"));
+    assert_eq!(sync().await, [name]);
+    assert_eq!(sync().await, Vec::<String>::new());
 }
 
 /// What is noted while objects come and go is what a listing finds: with one destination, with two, and after things were removed.

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tests tell what they did not run, and wait by the real clock")]
 
 mod accidents;
+mod archives;
 mod audit;
 mod buckets;
 mod costs;

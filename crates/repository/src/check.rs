@@ -4,10 +4,7 @@ mod packs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::{
-    Id, LockKind, Monitor, NodeKind, Repository, RepositoryError, RepositoryResult, Snapshot, Tree,
-    index::BlobKind,
-};
+use crate::{Id, LockKind, Monitor, NodeKind, Repository, RepositoryError, RepositoryResult, Snapshot, Tree, index::BlobKind};
 
 /// Which packs to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -281,7 +281,13 @@ fn write_files(
 }
 
 /// Writes beside the target and renames, so that a file is whole or not there.
-fn write_file(from: (&Repository, Option<&Fetcher>), job: &Job, overwrite: bool, scratch: &mut Scratch, monitor: &dyn Monitor) -> Result<u64, Failure> {
+fn write_file(
+    from: (&Repository, Option<&Fetcher>),
+    job: &Job,
+    overwrite: bool,
+    scratch: &mut Scratch,
+    monitor: &dyn Monitor,
+) -> Result<u64, Failure> {
     let Job { node, target, .. } = job;
     if !overwrite && fs::symlink_metadata(target).is_ok() {
         return Err(Failure {

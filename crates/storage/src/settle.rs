@@ -122,8 +122,10 @@ fn remove_condemned(
         let least = list.keys().filter(|name| ledger.is_condemned(name)).map(|name| (order.rank)(name)).min();
         let Some(least) = least else { continue };
         // A list may not show yet what builds on an object that goes: that goes by name, seen or not.
-        let unseen = |name: &&ObjectName| name.as_str().starts_with(scope.prefix) && (order.rank)(name) > least && !list.contains_key(*name);
-        let mut condemned: Vec<&ObjectName> = list.keys().filter(|name| ledger.is_condemned(name)).chain(all.iter().filter(unseen)).collect();
+        let unseen =
+            |name: &&ObjectName| name.as_str().starts_with(scope.prefix) && (order.rank)(name) > least && !list.contains_key(*name);
+        let mut condemned: Vec<&ObjectName> =
+            list.keys().filter(|name| ledger.is_condemned(name)).chain(all.iter().filter(unseen)).collect();
         condemned.sort_by_key(|name| std::cmp::Reverse(((order.rank)(name), *name)));
         for name in condemned {
             if settled.behind.is_some() {

@@ -80,10 +80,7 @@ fn a_lock_outlasts_a_deletion_and_is_told_with_its_date() {
     let swept = sweep_versions(versions, Some(locks), "", &|_| false).expect("swept");
     assert_eq!(swept.removed, 4, "what was not locked is gone, with its markers: {swept:?}");
     let kept: Vec<_> = swept.kept.iter().map(|kept| (kept.name.as_str(), kept.until, kept.held)).collect();
-    assert_eq!(
-        kept,
-        [("data/held", None, true), ("data/locked", Some(longer.until), false), ("data/strict", Some(until), false)]
-    );
+    assert_eq!(kept, [("data/held", None, true), ("data/locked", Some(longer.until), false), ("data/strict", Some(until), false)]);
     // It is still hidden, and goes when nothing keeps it any more.
     assert_eq!(store.list("").expect("list"), vec![]);
     put(&*store, "data/other", "text");
@@ -133,7 +130,10 @@ fn an_archived_blob_is_asked_for() {
     tiers.set(&name("data/cold"), "Archive").expect("moved");
     assert_eq!(class("data/cold"), ("Archive".into(), Reach::Archived, 4));
     let listed = tiers.all("data").expect("list");
-    assert_eq!(listed.iter().map(|c| (c.name.as_str(), c.reach)).collect::<Vec<_>>(), [("data/cold", Reach::Archived), ("data/warm", Reach::Online)]);
+    assert_eq!(
+        listed.iter().map(|c| (c.name.as_str(), c.reach)).collect::<Vec<_>>(),
+        [("data/cold", Reach::Archived), ("data/warm", Reach::Online)]
+    );
     assert!(listed.iter().all(|c| c.since > now() - 60_000_000 && c.bytes == 4), "{listed:?}");
     let refused = store.get(&name("data/cold")).expect_err("it is archived");
     assert!(matches!(refused, StoreError::Archived { .. }), "{refused}");

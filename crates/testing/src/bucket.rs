@@ -132,6 +132,11 @@ impl Bucket {
         self.state().objects.clone()
     }
 
+    /// Loses an object, as a stranger would.
+    pub fn forget(&self, key: &str) {
+        self.state().objects.remove(key);
+    }
+
     /// Puts bytes as they are, as damage would.
     pub fn set(&self, key: &str, bytes: Vec<u8>) {
         self.state().objects.insert(key.to_owned(), bytes);

@@ -159,7 +159,9 @@ impl Vault {
     pub async fn locks(&self, owner: Option<OwnerId>) -> VaultResult<Vec<LockRow>> {
         let mut tx = self.db.read().await?;
         let owner = owner_column(owner);
-        let rows = tx.fetch("SELECT destination, name, until FROM locks WHERE owner = $1 ORDER BY destination, name", &[Arg::Text(&owner)]).await?;
+        let rows = tx
+            .fetch("SELECT destination, name, until FROM locks WHERE owner = $1 ORDER BY destination, name", &[Arg::Text(&owner)])
+            .await?;
         let read = |mut row: crate::db::Row| Ok(LockRow { destination: row.text(0)?, name: row.text(1)?, until: row.int(2)? });
         rows.into_iter().map(read).collect()
     }

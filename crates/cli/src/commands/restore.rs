@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use keepsake_custody::{
-    CustodyError, CustodyResult, Elsewhere, RestoreChoice, RestoreMode, RestoreOptions, RestoreOutcome, RestorePlan, SnapshotRow, Source, Thaw, ThawPlan,
+    CustodyError, CustodyResult, Elsewhere, RestoreChoice, RestoreMode, RestoreOptions, RestoreOutcome, RestorePlan, SnapshotRow, Source,
+    Thaw, ThawPlan,
 };
 use serde_json::json;
 

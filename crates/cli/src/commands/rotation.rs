@@ -97,7 +97,8 @@ fn tell_prune(context: &Context, plan: &PrunePlan) {
 
 fn tell_kept(context: &Context, kept: &[KeptByLocks]) {
     for one in kept {
-        let until = if one.first == one.last { words::day(one.last) } else { format!("{} to {}", words::day(one.first), words::day(one.last)) };
+        let until =
+            if one.first == one.last { words::day(one.last) } else { format!("{} to {}", words::day(one.first), words::day(one.last)) };
         let what = words::of(one.objects, "of these stays", "of these stay");
         context.output.say(format!("  {what} at {}, hidden, until the locks end: {until}", one.destination));
     }

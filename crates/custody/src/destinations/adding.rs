@@ -51,7 +51,10 @@ impl Custody {
             let (config, locks) = (self.config.destinations(), self.config.destinations().lock_policy(&name).is_some());
             let access = config.maintain_access(&name).unwrap_or_else(|| config.access(&name));
             let Some(control) = place.control(&access, Arc::default())? else {
-                let hint = format!("{} cannot be made from here: make it with the cloud's or server's own tools, and leave --make out", place.url());
+                let hint = format!(
+                    "{} cannot be made from here: make it with the cloud's or server's own tools, and leave --make out",
+                    place.url()
+                );
                 return Err(CustodyError::Usage(hint));
             };
             blocking(move || Ok(control.make_place(locks)?)).await?;

@@ -25,8 +25,12 @@ pub struct Forecast {
 pub(crate) fn growth(series: &[(Date, u64)]) -> Option<f64> {
     let newest = series.last()?.0;
     let days = |from: Date, to: Date| i64::from(from.until(to).map_or(0, |span| span.get_days()));
-    let recent: Vec<(f64, f64)> =
-        series.iter().map(|(day, bytes)| (days(*day, newest), *bytes)).filter(|(ago, _)| *ago <= DAYS).map(|(ago, bytes)| (-ago as f64, bytes as f64)).collect();
+    let recent: Vec<(f64, f64)> = series
+        .iter()
+        .map(|(day, bytes)| (days(*day, newest), *bytes))
+        .filter(|(ago, _)| *ago <= DAYS)
+        .map(|(ago, bytes)| (-ago as f64, bytes as f64))
+        .collect();
     if -recent.first()?.0 < LEAST_DAYS as f64 {
         return None;
     }
@@ -74,7 +78,8 @@ mod tests {
 
     #[test]
     fn one_import_and_one_prune_do_not_move_it() {
-        let jumps = series(80, |day| 10_000_000 + 100 * day as u64 + if day >= 30 { 5_000_000 } else { 0 } - if day >= 70 { 1_000_000 } else { 0 });
+        let jumps =
+            series(80, |day| 10_000_000 + 100 * day as u64 + if day >= 30 { 5_000_000 } else { 0 } - if day >= 70 { 1_000_000 } else { 0 });
         let found = growth(&jumps).expect("80 days");
         assert!((90.0..=200.0).contains(&found), "{found}");
     }

@@ -36,9 +36,8 @@ const CLASSES: [&str; 8] = ["last", "hourly", "daily", "weekly", "monthly", "yea
 impl LockPolicy {
     /// Reads `30 days`, or `30 days, monthly 90 days, yearly 400 days`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("it needs a period such as `30 days`, and may add longer ones such as `monthly 90 days` for {}", CLASSES.join(", "))
-        };
+        let wrong =
+            || format!("it needs a period such as `30 days`, and may add longer ones such as `monthly 90 days` for {}", CLASSES.join(", "));
         let mut policy = Self::default();
         for part in text.split(',') {
             let words: Vec<&str> = part.split_whitespace().collect();
@@ -165,7 +164,12 @@ impl Custody {
     }
 
     /// What is to be locked at a destination, for how many days each: what is there, as long as nobody condemned it.
-    async fn wanted_locks(&self, owner: Option<OwnerId>, row: &DestinationRow, policy: &LockPolicy) -> CustodyResult<BTreeMap<String, i64>> {
+    async fn wanted_locks(
+        &self,
+        owner: Option<OwnerId>,
+        row: &DestinationRow,
+        policy: &LockPolicy,
+    ) -> CustodyResult<BTreeMap<String, i64>> {
         let (store, ledger, prefix) = (self.ready_store(row).await?, self.ledger(owner, "locking").await?, place_of(owner));
         let longest = self.longer_locks(owner, policy).await?;
         let listed = blocking(move || Ok(store.list(&prefix)?)).await?;

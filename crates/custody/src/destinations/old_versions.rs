@@ -52,8 +52,7 @@ impl Custody {
 
     async fn note_swept(&self, owner: Option<OwnerId>, row: &DestinationRow, swept: Swept) -> CustodyResult<()> {
         // What is kept is remembered with its date, so that a plan can tell it without asking again; what is not kept is forgotten.
-        let kept: BTreeMap<String, i64> =
-            swept.kept.iter().map(|kept| (kept.name.clone(), kept.until.unwrap_or(HELD))).collect();
+        let kept: BTreeMap<String, i64> = swept.kept.iter().map(|kept| (kept.name.clone(), kept.until.unwrap_or(HELD))).collect();
         let ledger = self.ledger(owner, "sweeping").await?;
         let is_gone = |name: &str| !kept.contains_key(name) && ObjectName::new(name).is_ok_and(|name| ledger.is_condemned(&name));
         let locks = self.vault.locks(owner).await?.into_iter().filter(|lock| lock.destination == row.name && is_gone(&lock.name));

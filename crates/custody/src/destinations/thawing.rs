@@ -1,10 +1,6 @@
 //! Archived packs are asked for before a restore reads them, and waited for.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use keepsake_record::OwnerId;
 use keepsake_repository::{Id, RepositoryError, Silent};

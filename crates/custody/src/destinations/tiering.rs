@@ -99,7 +99,8 @@ pub(crate) fn plan(rules: &TierRules, packs: &[Classed], reads: &BTreeMap<String
         let quiet = reads.get(pack.name.as_str()).map_or(pack.since, |read| pack.since.max(*read));
         let days = |since: i64| (now - since).max(0) / DAY_MICROS;
         let applies = |rule: &&TierRule| days(if rule.unread { quiet } else { pack.since }) >= rule.days;
-        let colder = rules.0.iter().filter(applies).filter(|rule| class_of(&rule.class).is_some_and(|(of, to, _)| of == cloud && to > cold));
+        let colder =
+            rules.0.iter().filter(applies).filter(|rule| class_of(&rule.class).is_some_and(|(of, to, _)| of == cloud && to > cold));
         let Some(rule) = colder.max_by_key(|rule| class_of(&rule.class)) else { continue };
         plan.moves.push(Move {
             name: pack.name.to_string(),
@@ -132,7 +133,9 @@ impl Custody {
         };
         let control = self.destination_control(&row)?.filter(|control| control.tiers().is_some());
         let Some(control) = control else {
-            return Err(CustodyError::Usage(format!("destination `{destination}` has no classes of storage: take `tiers` out of keepsake.toml")));
+            return Err(CustodyError::Usage(format!(
+                "destination `{destination}` has no classes of storage: take `tiers` out of keepsake.toml"
+            )));
         };
         let copies = control.tiers().is_some_and(|tiers| tiers.moves_by_copying());
         if copies && self.config.destinations().lock_policy(destination).is_some() {
@@ -205,7 +208,9 @@ mod tests {
     #[test]
     fn rules_are_read() {
         assert!(TierRules::parse("Cool after 30 days, Archive after 180 days unread").is_ok());
-        for bad in ["", "Cool", "Cool after days", "Cool after -1 days", "Freezing after 3 days", "Cool after 3 weeks", "Cool after 3 days, "] {
+        for bad in
+            ["", "Cool", "Cool after days", "Cool after -1 days", "Freezing after 3 days", "Cool after 3 weeks", "Cool after 3 days, "]
+        {
             assert!(TierRules::parse(bad).is_err(), "{bad}");
         }
     }

@@ -143,7 +143,8 @@ impl Fetcher {
             let bytes = answer.recv().ok().and_then(Result::ok).unwrap_or_default();
             for id in &pieces[run.pieces.clone()] {
                 let opened = repository.locate(BlobKind::Data, id).is_some_and(|place| {
-                    let sealed = place.offset.checked_sub(run.start).and_then(|from| bytes.get(from as usize..)?.get(..place.length as usize));
+                    let sealed =
+                        place.offset.checked_sub(run.start).and_then(|from| bytes.get(from as usize..)?.get(..place.length as usize));
                     place.pack == run.pack && sealed.is_some_and(|sealed| repository.open_blob(id, &place, sealed, scratch).is_ok())
                 });
                 each(if opened { scratch.plain() } else { repository.piece(id, scratch)? })?;

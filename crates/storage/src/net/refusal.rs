@@ -103,7 +103,10 @@ impl Refusal {
             return Some("its credentials have expired: get new ones and set them as before".into());
         }
         if self.code == "AuthorizationHeaderMalformed" {
-            return Some(format!("the bucket is in another region than the requests are made for ({}): give the right one as --region", self.message));
+            return Some(format!(
+                "the bucket is in another region than the requests are made for ({}): give the right one as --region",
+                self.message
+            ));
         }
         if self.is(&WRONG_KEY) || self.status == 401 {
             return Some("it does not accept the key: check the key's id and its secret, and that they belong to this server".into());

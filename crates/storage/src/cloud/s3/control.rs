@@ -6,7 +6,8 @@ use http::{Method, StatusCode};
 
 use super::{REGION, Signer};
 use crate::{
-    BucketState, Classed, Control, LockMode, Locks, ObjectLock, ObjectName, Reach, StoreError, StoreResult, Tiers, Upload, Version, Versions,
+    BucketState, Classed, Control, LockMode, Locks, ObjectLock, ObjectName, Reach, StoreError, StoreResult, Tiers, Upload, Version,
+    Versions,
     cloud::{
         query_value,
         xml::{Element, escaped},

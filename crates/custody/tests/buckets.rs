@@ -28,6 +28,12 @@ pub fn fresh(stem: &str) -> String {
     format!("{stem}-{}", std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos()))
 }
 
+/// The server's clock is the machine's, in microseconds.
+#[expect(clippy::disallowed_methods, reason = "locks end by the real clock")]
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
 /// A home with one destination more.
 pub struct World {
     pub home: Home,
@@ -152,7 +158,7 @@ async fn locks_keep_what_is_deleted_and_the_plan_says_until_when() {
         world.backup(text).await;
     }
     assert_eq!(world.missed(), BTreeMap::new());
-    let before = jiff::Timestamp::now();
+    let before = now();
     world.trim().await;
     // A key goes, with its old versions: keys are never locked.
     world.custody().rewrap(Some(world.home.owner)).await.expect("rewrap");
@@ -162,7 +168,7 @@ async fn locks_keep_what_is_deleted_and_the_plan_says_until_when() {
     let folder = |name: &str| name.split_once("/g1/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default().to_owned();
     let kinds: BTreeSet<String> = report.kept.iter().map(|kept| folder(&kept.name)).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["data", "index", "snapshots"]);
-    let days = |until: i64| (until - before.as_microsecond()) as f64 / 86_400e6;
+    let days = |until: i64| (until - before) as f64 / 86_400e6;
     assert!(report.kept.iter().all(|kept| (29.9..90.1).contains(&days(kept.until))), "{:?}", report.kept);
     let control = world.control();
     let (versions, locked) = tokio::task::spawn_blocking(move || {
@@ -261,7 +267,7 @@ async fn locks_are_looked_after() {
         };
         tokio::task::spawn_blocking(read).await.expect("no panic")
     };
-    let days = |until: i64| (until - jiff::Timestamp::now().as_microsecond()) as f64 / 86_400e6;
+    let days = |until: i64| (until - now()) as f64 / 86_400e6;
     assert!(locks(&world).await.iter().all(|(_, until)| days(*until) > 29.9));
     // A pack is hidden by a stranger; settling brings it back, and locks it.
     let pack = locks(&world).await.into_iter().map(|(name, _)| name).find(|name| name.contains("/data/")).expect("a pack");

@@ -59,6 +59,9 @@ fn runs(pieces: &[Id], locate: impl Fn(&Id) -> Option<Location>) -> Vec<Run> {
     runs
 }
 
+/// Where the bytes of a run come in.
+type Answer = Receiver<RepositoryResult<Vec<u8>>>;
+
 struct Request {
     pack: Id,
     range: Range<u64>,
@@ -107,7 +110,7 @@ impl Fetcher {
         Some(Permit(self))
     }
 
-    fn ask(&self, run: &Run) -> Receiver<RepositoryResult<Vec<u8>>> {
+    fn ask(&self, run: &Run) -> Answer {
         let (reply, answer) = sync_channel(1);
         let request = Request { pack: run.pack, range: run.start.into()..run.end.into(), reply };
         // The threads live as long as this does.
@@ -124,7 +127,7 @@ impl Fetcher {
         each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut runs = runs(pieces, |id| repository.locate(BlobKind::Data, id)).into_iter().peekable();
-        let mut ahead: VecDeque<(Run, Receiver<RepositoryResult<Vec<u8>>>, Permit<'_>)> = VecDeque::new();
+        let mut ahead: VecDeque<(Run, Answer, Permit<'_>)> = VecDeque::new();
         let mut next = 0;
         loop {
             while ahead.len() < AHEAD && runs.peek().is_some() {

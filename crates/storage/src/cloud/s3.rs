@@ -1,13 +1,14 @@
 //! S3: Amazon's, and servers that speak it.
 
 mod control;
+mod tiers;
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::Method;
 use object_store::{
-    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, Checksum, S3ConditionalPut},
     client::HttpRequest,
 };
 
@@ -21,7 +22,8 @@ use crate::{
 /// The region of requests where nobody names one.
 const REGION: &str = "us-east-1";
 
-fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
+/// The store, and the region of its bucket.
+fn build(place: &Place, access: &Access, http: Http) -> StoreResult<(AmazonS3, String)> {
     let settings = place.settings();
     let mut builder = match (&access.id, &access.secret, &access.token) {
         (Some(_), Some(_), _) => AmazonS3Builder::new(),
@@ -38,16 +40,19 @@ fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
     if let Some(token) = &access.token {
         builder = builder.with_token(token.reveal());
     }
-    let told = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find(|name| std::env::var_os(name).is_some());
-    if let (None, None, Some(name)) = (&settings.endpoint, &access.id, told) {
-        let problem = format!("the environment names another server ({name}): give it as --endpoint, or take the variable away");
+    // What `from_env` found there, other requests would not know.
+    if settings.endpoint.is_none() && builder.get_config_value(&AmazonS3ConfigKey::Endpoint).is_some() {
+        let problem = "the environment names another server (AWS_ENDPOINT…): give it as --endpoint, or take the variable away".into();
         return Err(StoreError::Refused { place: place.url().to_owned(), problem });
     }
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
     }
-    builder
-        .with_region(region(place))
+    // Named here, or where the cloud's own tools are told of it.
+    let region = settings.region.clone().or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Region));
+    let region = region.unwrap_or_else(|| REGION.to_owned());
+    let store = builder
+        .with_region(&region)
         .with_bucket_name(place.host())
         .with_virtual_hosted_style_request(!is_path_style(place))
         // The server compares what it received with the hash before it takes the object.
@@ -58,13 +63,8 @@ fn build(place: &Place, access: &Access, http: Http) -> StoreResult<AmazonS3> {
         .with_retry(never_again())
         .with_http_connector(Connector(http))
         .build()
-        .map_err(|e| StoreError::Refused { place: place.url().to_owned(), problem: e.to_string() })
-}
-
-/// The region that is set, or that the cloud's own tools are told of.
-fn region(place: &Place) -> String {
-    let told = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok());
-    place.settings().region.clone().or_else(told).unwrap_or_else(|| REGION.to_owned())
+        .map_err(|e| StoreError::Refused { place: place.url().to_owned(), problem: e.to_string() })?;
+    Ok((store, region))
 }
 
 /// A server of one's own seldom has a host name for each bucket.
@@ -74,13 +74,13 @@ fn is_path_style(place: &Place) -> bool {
 
 /// Opens a bucket.
 pub(crate) fn open(place: &Place, access: &Access, http: Http) -> StoreResult<CloudStore> {
-    Ok(CloudStore::new(Arc::new(build(place, access, http)?), place.path(), place.url()))
+    Ok(CloudStore::new(Arc::new(build(place, access, http)?.0), place.path(), place.url()))
 }
 
 /// Opens a bucket for what is no object.
 pub(crate) fn control(place: &Place, access: &Access, http: Http) -> StoreResult<Arc<dyn Control>> {
-    let store = build(place, access, http.clone())?;
-    Ok(Arc::new(S3Control::new(Signer { place: place.clone(), http, store: Arc::new(store), region: region(place) })))
+    let (store, region) = build(place, access, http.clone())?;
+    Ok(Arc::new(S3Control::new(Signer { place: place.clone(), http, store: Arc::new(store), region })))
 }
 
 #[derive(Clone)]

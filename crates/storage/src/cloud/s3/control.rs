@@ -1,4 +1,4 @@
-//! What S3 keeps beside objects: how a bucket is set up, old versions, locks and classes (Amazon S3 API Reference, 2006-03-01).
+//! What S3 keeps beside objects: how a bucket is set up, old versions and locks (Amazon S3 API Reference, 2006-03-01).
 
 use std::sync::Arc;
 
@@ -6,8 +6,7 @@ use http::{Method, StatusCode};
 
 use super::{REGION, Signer};
 use crate::{
-    BucketState, Classed, Control, LockMode, Locks, ObjectLock, ObjectName, Reach, StoreError, StoreResult, Tiers, Upload, Version,
-    Versions,
+    BucketState, Control, LockMode, Locks, ObjectLock, ObjectName, StoreError, StoreResult, Tiers, Upload, Version, Versions,
     cloud::{
         query_value,
         xml::{Element, escaped},
@@ -16,19 +15,17 @@ use crate::{
     retry::{Schedule, patiently},
 };
 
-const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+pub(super) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 /// What servers answer that have only a part of S3.
 const NOT_OFFERED: [&str; 2] = ["answered 501", "answered 405"];
-/// For so many days a thawed object can be read.
-const THAWED_DAYS: u32 = 7;
 
 #[derive(Debug)]
 pub(crate) struct S3Control {
-    signer: Signer,
+    pub(super) signer: Signer,
 }
 
 /// What is asked of the bucket or of one object.
-struct Ask<'a> {
+pub(super) struct Ask<'a> {
     action: &'static str,
     method: Method,
     /// The object's key, or empty for the bucket.
@@ -39,11 +36,11 @@ struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    fn new(action: &'static str, method: Method, key: String, query: &'a str) -> Self {
+    pub fn new(action: &'static str, method: Method, key: String, query: &'a str) -> Self {
         Self { action, method, key, query, headers: Vec::new(), body: String::new() }
     }
 
-    fn body(mut self, body: String) -> Self {
+    pub fn body(mut self, body: String) -> Self {
         let digest = <sha2::Sha256 as sha2::Digest>::digest(&body);
         self.headers.push(("x-amz-sdk-checksum-algorithm", "SHA256".into()));
         self.headers.push(("x-amz-checksum-sha256", data_encoding::BASE64.encode(&digest)));
@@ -51,7 +48,7 @@ impl<'a> Ask<'a> {
         self
     }
 
-    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -66,11 +63,11 @@ impl S3Control {
         self.signer.place.url().to_owned()
     }
 
-    fn key(&self, name: &ObjectName) -> String {
+    pub(super) fn key(&self, name: &ObjectName) -> String {
         self.signer.key(name.as_str())
     }
 
-    fn ask(&self, ask: Ask<'_>) -> StoreResult<Response> {
+    pub(super) fn ask(&self, ask: Ask<'_>) -> StoreResult<Response> {
         let signer = self.signer.clone();
         let what = if ask.key.is_empty() { ask.query.split('=').next().unwrap_or_default().to_owned() } else { ask.key.clone() };
         let key = if ask.key.is_empty() { String::new() } else { format!("/{}", ask.key) };
@@ -84,7 +81,7 @@ impl S3Control {
     }
 
     /// As `ask`, where anything but a success is an error.
-    fn demand(&self, ask: Ask<'_>) -> StoreResult<Response> {
+    pub(super) fn demand(&self, ask: Ask<'_>) -> StoreResult<Response> {
         let (action, what) = (ask.action, if ask.key.is_empty() { "the bucket".to_owned() } else { ask.key.clone() });
         let answer = self.ask(ask)?;
         match answer.status() {
@@ -93,11 +90,11 @@ impl S3Control {
         }
     }
 
-    fn refused(&self, problem: String) -> StoreError {
+    pub(super) fn refused(&self, problem: String) -> StoreError {
         StoreError::Refused { place: self.url(), problem }
     }
 
-    fn document(&self, answer: &Response) -> StoreResult<Element> {
+    pub(super) fn document(&self, answer: &Response) -> StoreResult<Element> {
         Element::parse(answer.body()).map_err(|problem| self.refused(format!("its answer cannot be read: {problem}")))
     }
 
@@ -112,7 +109,7 @@ impl S3Control {
     }
 
     /// Asks page by page. `next` reads from a page what the next one is asked with; `None`: it was the last.
-    fn pages(&self, first: &str, next: impl Fn(&Element) -> Option<String>, mut each: impl FnMut(&Element)) -> StoreResult<()> {
+    pub(super) fn pages(&self, first: &str, next: impl Fn(&Element) -> Option<String>, mut each: impl FnMut(&Element)) -> StoreResult<()> {
         let (mut query, mut last) = (first.to_owned(), String::new());
         loop {
             let page = self.document(&self.demand(Ask::new("list", Method::GET, String::new(), &query))?)?;
@@ -128,17 +125,17 @@ impl S3Control {
         }
     }
 
-    fn name(&self, key: &str) -> Option<ObjectName> {
+    pub(super) fn name(&self, key: &str) -> Option<ObjectName> {
         let prefix = self.signer.key("");
         ObjectName::new(key.strip_prefix(&prefix)?).ok()
     }
 
-    fn prefix(&self, prefix: &str) -> String {
+    pub(super) fn prefix(&self, prefix: &str) -> String {
         query_value(&self.signer.key(prefix))
     }
 }
 
-fn micros(text: &str) -> i64 {
+pub(super) fn micros(text: &str) -> i64 {
     text.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_microsecond)
 }
 
@@ -339,84 +336,5 @@ impl Locks for S3Control {
     fn is_held(&self, name: &ObjectName, version: Option<&str>) -> StoreResult<bool> {
         let answer = self.ask(Ask::new("read the hold of", Method::GET, self.key(name), &of_version("legal-hold", version)))?;
         Ok(answer.status().is_success() && self.document(&answer)?.at(&["Status"]) == "ON")
-    }
-}
-
-/// The classes that must be asked before they can be read.
-const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-
-impl Tiers for S3Control {
-    fn all(&self, prefix: &str) -> StoreResult<Vec<Classed>> {
-        let mut found = Vec::new();
-        let next = |page: &Element| {
-            let token = query_value(page.at(&["NextContinuationToken"]));
-            (page.at(&["IsTruncated"]) == "true").then(|| format!("continuation-token={token}"))
-        };
-        let first = format!("list-type=2&prefix={}", self.prefix(prefix));
-        self.pages(&first, next, |page| {
-            for object in page.all("Contents") {
-                let Some(name) = self.name(object.at(&["Key"])) else { continue };
-                let class = Some(object.at(&["StorageClass"])).filter(|class| !class.is_empty()).unwrap_or("STANDARD").to_owned();
-                let reach = if ARCHIVES.contains(&class.as_str()) { Reach::Archived } else { Reach::Online };
-                let (bytes, since) = (object.at(&["Size"]).parse().unwrap_or(0), micros(object.at(&["LastModified"])));
-                found.push(Classed { name, bytes, class, since, reach });
-            }
-        })?;
-        Ok(found)
-    }
-
-    fn of(&self, name: &ObjectName) -> StoreResult<Option<Classed>> {
-        let answer = self.ask(Ask::new("look for", Method::HEAD, self.key(name), ""))?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let class = Some(header("x-amz-storage-class")).filter(|class| !class.is_empty()).unwrap_or("STANDARD").to_owned();
-        let reach = match header("x-amz-restore") {
-            _ if !ARCHIVES.contains(&class.as_str()) => Reach::Online,
-            restore if restore.contains("ongoing-request=\"false\"") => Reach::Online,
-            restore if restore.contains("ongoing-request=\"true\"") => Reach::Thawing,
-            _ => Reach::Archived,
-        };
-        let since = jiff::fmt::rfc2822::parse(header("last-modified")).map_or(0, |at| at.timestamp().as_microsecond());
-        Ok(Some(Classed { name: name.clone(), bytes: header("content-length").parse().unwrap_or(0), class, since, reach }))
-    }
-
-    fn moves_by_copying(&self) -> bool {
-        true
-    }
-
-    fn set(&self, name: &ObjectName, class: &str) -> StoreResult<()> {
-        // An object of more than 5 GiB would have to be copied in parts; no object of ours is so long.
-        let ask = Ask::new("move", Method::PUT, self.key(name), "")
-            .header("x-amz-copy-source", format!("{}/{}", self.signer.place.host(), self.key(name)))
-            .header("x-amz-metadata-directive", "COPY")
-            .header("x-amz-storage-class", class);
-        // A copy that fails after it has begun says so in a body with the status of success.
-        let answer = self.demand(ask)?;
-        if self.document(&answer)?.name != "CopyObjectResult" {
-            return Err(self.refused(format!("`{name}` could not be moved to {class}: run this again")));
-        }
-        // Where old versions stay, the one it was copied from would be paid for beside the new one.
-        let version = |header: &str| answer.headers().get(header).and_then(|id| id.to_str().ok());
-        match (version("x-amz-copy-source-version-id"), version("x-amz-version-id")) {
-            (Some(source), Some(new)) if source != new => match self.remove(name, source) {
-                // It is moved; what keeps the old version ends some day.
-                Err(StoreError::Locked { .. } | StoreError::Denied { .. }) => Ok(()),
-                other => other,
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn thaw(&self, name: &ObjectName, urgent: bool) -> StoreResult<()> {
-        // Nothing is had sooner out of the deepest archive.
-        let sooner = urgent && self.of(name)?.is_some_and(|object| object.class != "DEEP_ARCHIVE");
-        let tier = if sooner { "Expedited" } else { "Standard" };
-        let body = format!(
-            "<RestoreRequest xmlns=\"{NAMESPACE}\"><Days>{THAWED_DAYS}</Days><GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>"
-        );
-        // Conflict: it was asked for already.
-        self.ask(Ask::new("ask for", Method::POST, self.key(name), "restore").body(body)).map(drop)
     }
 }

@@ -105,3 +105,52 @@ fn refusals_of_real_servers() {
         told(&*place.open_impatiently(&access, Arc::default()).expect("it opens"), &["does not speak TLS"]);
     }
 }
+
+/// A server that speaks TLS with a certificate of its own, until it is dropped.
+struct Tls {
+    server: std::process::Child,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Tls {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let openssl = |arguments: &str| {
+            let mut command = std::process::Command::new("openssl");
+            command.args(arguments.split(' ')).current_dir(folder.path());
+            command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            command
+        };
+        let make = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=own.example -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
+        assert!(openssl(make).status().expect("openssl is installed").success());
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let server =
+            openssl(&format!("s_server -accept 127.0.0.1:{port} -cert cert.pem -key key.pem -www -quiet")).spawn().expect("it starts");
+        let started = |_: &u32| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let wait = |tries: &u32| std::thread::sleep(std::time::Duration::from_millis(u64::from(*tries)));
+        assert!((1..100).inspect(wait).any(|tries| started(&tries)), "it does not answer");
+        Self { server, folder, port }
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for() {
+    let tls = Tls::start();
+    let endpoint = format!("https://127.0.0.1:{}", tls.port);
+    told(&*at(&endpoint), &["certificate is not trusted", "give the certificate it is signed with"]);
+    let settings =
+        PlaceSettings { endpoint: Some(endpoint), certificate: Some(tls.folder.path().join("cert.pem")), ..PlaceSettings::default() };
+    let place = Place::new("s3://bucket", settings).expect("a place");
+    let store = place.open_impatiently(&secret("id", "hunter2"), Arc::default()).expect("it opens");
+    // The server knows nothing of objects; what matters is that it is talked to.
+    let answer = store.get(&name("a")).map_err(|error| error.to_string());
+    assert!(!answer.as_ref().is_err_and(|error| error.contains("certificate")), "{answer:?}");
+}

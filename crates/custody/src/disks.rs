@@ -23,12 +23,16 @@ pub struct Disk {
 
 /// Marks a folder, which is made, and says how it is known again. One that is marked keeps its mark.
 pub(crate) fn mark(folder: &Path, fresh_id: &str) -> CustodyResult<Disk> {
-    fs::create_dir_all(folder).map_err(CustodyError::io(folder))?;
+    let told = |error: std::io::Error| {
+        let hint = "give a folder on a disk that is connected, where you may write";
+        CustodyError::Refused(format!("{} cannot be a folder for backups ({error}): {hint}", folder.display()))
+    };
+    fs::create_dir_all(folder).map_err(told)?;
     let marker = folder.join(MARKER);
     let id = match id_at(folder) {
         Some(id) => id,
         None => {
-            fs::write(&marker, mark_text(fresh_id)).map_err(CustodyError::io(&marker))?;
+            fs::write(&marker, mark_text(fresh_id)).map_err(told)?;
             fresh_id.to_owned()
         }
     };

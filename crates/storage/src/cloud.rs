@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use http_body_util::BodyExt;
+use md5::{Digest, Md5};
 use object_store::{
     ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode as CloudPutMode, PutOptions, RetryConfig,
     client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService},
@@ -99,7 +100,12 @@ impl Store for CloudStore {
             PutMode::Replace => CloudPutMode::Overwrite,
         };
         let put = |store: Arc<dyn ObjectStore>, path| async move { store.put_opts(&path, bytes.into(), PutOptions::from(mode)).await };
-        self.ask("write", name, put).map(drop)
+        let written = self.ask("write", name, put).map(drop);
+        if written.as_ref().is_err_and(StoreError::is_garbled) {
+            // It must not stand there under this name; what asks again makes it anew.
+            self.delete(name)?;
+        }
+        written
     }
 
     fn get(&self, name: &ObjectName) -> StoreResult<Bytes> {
@@ -224,11 +230,25 @@ impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let answer = self.0.send(http::Request::from_parts(parts, body)).await;
+        let sent = (parts.method == http::Method::PUT).then(|| body.clone());
+        let answer = self.0.send(http::Request::from_parts(parts, body)).await.and_then(|answer| match sent {
+            Some(sent) if !is_as_sent(answer.headers(), &sent) => Err(Failure::Garbled),
+            _ => Ok(answer),
+        });
         // "Unknown" is what `object_store` never asks again for.
         let answer = answer.map_err(|failure| HttpError::new(HttpErrorKind::Unknown, failure))?;
         Ok(answer.map(HttpResponseBody::from))
     }
+}
+
+/// Compares what was sent with what the server says it received: Azure gives its MD5 ("Put Blob", `Content-MD5`), and so does Google
+/// (`x-goog-hash`). S3 compares a SHA-256 of ours itself.
+fn is_as_sent(headers: &http::HeaderMap, sent: &[u8]) -> bool {
+    let texts = |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect::<Vec<_>>();
+    let google = texts("x-goog-hash");
+    let google = google.iter().flat_map(|text| text.split(',')).find_map(|part| part.trim().strip_prefix("md5=").map(str::to_owned));
+    let told = google.or_else(|| texts("content-md5").pop());
+    told.is_none_or(|told| told == data_encoding::BASE64.encode(&Md5::digest(sent)))
 }
 
 fn never_again() -> RetryConfig {

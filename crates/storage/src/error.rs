@@ -115,6 +115,11 @@ impl StoreError {
         matches!(self, Self::Unavailable { source, .. } if source.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::UnexpectedEof))
     }
 
+    /// Whether this says that the place received other bytes than were sent.
+    pub(crate) fn is_garbled(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. } if matches!(failure_of(&**source), Some(Failure::Garbled)))
+    }
+
     /// Whether asking again may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. }) && !self.is_short()

@@ -46,7 +46,10 @@ impl LocalStore {
             name: String::from("."),
             source,
         };
-        std::fs::create_dir_all(&root).map_err(|e| unavailable(e.into()))?;
+        std::fs::create_dir_all(&root).map_err(|e| StoreError::Refused {
+            place: root.display().to_string(),
+            problem: format!("it cannot be a folder for backups ({e}): connect its disk, or see what is in its place"),
+        })?;
         let inner = LocalFileSystem::new_with_prefix(&root).map_err(|e| unavailable(e.into()))?.with_fsync(true);
         Ok(Self { root, inner })
     }

@@ -154,3 +154,27 @@ fn a_certificate_that_nobody_vouches_for() {
     let answer = store.get(&name("a")).map_err(|error| error.to_string());
     assert!(!answer.as_ref().is_err_and(|error| error.contains("certificate")), "{answer:?}");
 }
+
+/// Bytes that change on their way are noticed by what the server says it received, and sent again.
+#[test]
+fn what_arrives_garbled_is_sent_again() {
+    let bucket = Bucket::start();
+    let settings = PlaceSettings { endpoint: Some(bucket.endpoint()), ..PlaceSettings::default() };
+    let access = Access { token: Some(Secret::new("token".into())), ..Access::default() };
+    let place = Place::new("gs://bucket", settings).expect("a place");
+    let store = place.open_impatiently(&access, Arc::default()).expect("it opens");
+    for mode in [PutMode::Create, PutMode::Replace] {
+        let mut puts = 0;
+        bucket.misbehave(move |method, _| {
+            puts += u32::from(method == "PUT");
+            if method == "PUT" && puts < 3 { Mishap::Garbled } else { Mishap::None }
+        });
+        let object = name(&format!("data/{mode:?}"));
+        store.put(&object, Bytes::from_static(b"as it was sent"), mode).expect("in the end");
+        assert_eq!(bucket.objects()[object.as_str()], b"as it was sent");
+    }
+    bucket.misbehave(|method, _| if method == "PUT" { Mishap::Garbled } else { Mishap::None });
+    let error = store.put(&name("data/never"), Bytes::from_static(b"text"), PutMode::Create).expect_err("never").to_string();
+    assert!(error.contains("other bytes than were sent"), "{error}");
+    assert!(!bucket.objects().contains_key("data/never"), "nothing stands there under the name");
+}

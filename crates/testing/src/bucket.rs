@@ -1,14 +1,20 @@
 //! A bucket on loopback that speaks enough of the XML API that S3 and Google Cloud Storage share, and that fails on request: what no
 //! real server does when a test wants it.
 
+mod request;
+
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
+
+use md5::{Digest, Md5};
+
+use self::request::{Request, http_date, read};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +41,8 @@ pub enum Mishap {
     OtherClock(i64),
     /// Nothing is done: the answer sends the caller to another host.
     Redirect,
+    /// Other bytes arrive than were sent.
+    Garbled,
     /// A listing shows what was there when the bucket was made to forget last.
     StaleList,
 }
@@ -68,14 +76,6 @@ impl Drop for Open {
     fn drop(&mut self) {
         drop(TcpStream::connect(self.0));
     }
-}
-
-struct Request {
-    method: String,
-    key: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
 }
 
 struct Answer {
@@ -158,7 +158,7 @@ impl Bucket {
 fn serve(state: &Mutex<State>, mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
-    while let Some(request) = read(&mut reader)? {
+    while let Some(mut request) = read(&mut reader)? {
         let object = if is_listing(&request) { String::new() } else { request.key.clone() };
         let mishap = {
             let mut state = state.lock().expect("no holder panics");
@@ -187,6 +187,10 @@ fn serve(state: &Mutex<State>, mut stream: TcpStream) -> std::io::Result<()> {
             Mishap::Silence => {
                 thread::sleep(Duration::from_secs(3));
                 return Ok(());
+            }
+            Mishap::Garbled => {
+                request.body.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+                answer_to(&mut state.lock().expect("no holder panics"), &request, false)
             }
             _ => answer_to(&mut state.lock().expect("no holder panics"), &request, mishap == Mishap::StaleList),
         };
@@ -226,7 +230,7 @@ fn answer_to(state: &mut State, request: &Request, stale: bool) -> Answer {
             if let (Some(parts), Some(part)) = (state.uploads.get_mut(id), part) {
                 parts.insert(part, body.clone());
             }
-            Answer { status: 200, headers: vec![("etag", "\"part\"".into())], body: Vec::new() }
+            Answer { status: 200, headers: vec![("etag", "\"part\"".into()), received(body)], body: Vec::new() }
         }
         ("POST", Some(id)) => {
             let parts = state.uploads.remove(id).unwrap_or_default();
@@ -259,7 +263,11 @@ fn answer_to(state: &mut State, request: &Request, stale: bool) -> Answer {
             }
             state.objects.insert(key.clone(), body.clone());
             state.classes.remove(key);
-            Answer { status: 200, headers: vec![("etag", "\"1\"".into()), ("x-goog-generation", "1".into())], body: Vec::new() }
+            Answer {
+                status: 200,
+                headers: vec![("etag", "\"1\"".into()), ("x-goog-generation", "1".into()), received(body)],
+                body: Vec::new(),
+            }
         }
         ("DELETE", None) => {
             state.objects.remove(key);
@@ -284,31 +292,9 @@ fn answer_to(state: &mut State, request: &Request, stale: bool) -> Answer {
     }
 }
 
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let digits: Option<[u8; 2]> = (byte == b'%').then(|| [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')]);
-        bytes.push(digits.map_or(byte, |digits| u8::from_str_radix(&String::from_utf8_lossy(&digits), 16).unwrap_or(b'?')));
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The time in so many seconds, as HTTP writes it (RFC 9110, 5.6.7).
-fn http_date(ahead: i64) -> String {
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_secs()) as i64 + ahead;
-    let (days, seconds) = (now.div_euclid(86_400), now.rem_euclid(86_400));
-    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][days.rem_euclid(7) as usize];
-    // Days to a date of the civil calendar (Hinnant, "chrono-compatible low-level date algorithms").
-    let z = days + 719_468;
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = year_of_era + z.div_euclid(146_097) * 400 + i64::from(month <= 2);
-    let name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month as usize - 1];
-    format!("{weekday}, {day:02} {name} {year} {:02}:{:02}:{:02} GMT", seconds / 3600, seconds / 60 % 60, seconds % 60)
+/// What arrived, as Google tells it.
+fn received(body: &[u8]) -> (&'static str, String) {
+    ("x-goog-hash", format!("md5={}", data_encoding::BASE64.encode(&Md5::digest(body))))
 }
 
 /// What belongs to the bucket or to an object beside its bytes: nothing of it is kept here.
@@ -366,33 +352,4 @@ fn xml(status: u16, text: String) -> Answer {
 
 fn refusal(status: u16, code: &str, message: &str) -> Answer {
     xml(status, format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
-}
-
-fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':') {
-            headers.insert(name.trim().to_lowercase(), value.trim().to_owned());
-        }
-    }
-    let length = headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let pair = |pair: &str| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key.to_owned(), unescaped(value))
-    };
-    let key = unescaped(path.trim_start_matches("/bucket").trim_start_matches('/'));
-    Ok(Some(Request { method, key, query: query.split('&').map(pair).collect(), headers, body }))
 }

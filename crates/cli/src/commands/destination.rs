@@ -98,6 +98,7 @@ async fn list(context: &Context, custody: &Custody) -> CustodyResult<u8> {
         let state = match &view.behind {
             None if view.complete.0 == view.complete.1 => format!("complete, {newest}"),
             None => "nothing was copied to it yet".into(),
+            Some((_, since)) if view.newest.is_none() => format!("lacks something since {}; no snapshot is surely there", ago(*since)),
             Some((_, since)) => format!("lacks something since {}; {newest} is surely there", ago(*since)),
         };
         out.give(format!("{:<14} {}", view.name, view.url));

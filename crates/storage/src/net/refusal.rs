@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     Never(String),
     /// The network failed; asking again may help.
     Network(String),
+    /// The server has other bytes than were sent.
+    Garbled,
 }
 
 impl fmt::Display for Failure {
@@ -40,6 +42,7 @@ impl fmt::Display for Failure {
                 if words.is_empty() { Ok(()) } else { write!(f, " ({})", words.join(": ")) }
             }
             Self::Never(problem) | Self::Network(problem) => f.write_str(problem),
+            Self::Garbled => f.write_str("the server received other bytes than were sent"),
         }
     }
 }
@@ -163,7 +166,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) => refusal.into_error(place, action, name),
             Self::Never(problem) => StoreError::Refused { place, problem },
-            Self::Network(_) => StoreError::Unavailable { place, action, name, source: Box::new(self) },
+            Self::Network(_) | Self::Garbled => StoreError::Unavailable { place, action, name, source: Box::new(self) },
         }
     }
 }

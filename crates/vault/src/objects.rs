@@ -141,15 +141,20 @@ impl Vault {
         tx.commit().await
     }
 
-    /// The first instant at which a lock of an owner's objects ends at a destination, in microseconds.
+    /// The first instants (microseconds) at which a lock of an owner's objects ends at a destination: of those that should be there, and of those that
+    /// were condemned.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn first_lock_to_end(&self, owner: Option<OwnerId>, destination: &str) -> VaultResult<Option<i64>> {
+    pub async fn first_locks_to_end(&self, owner: Option<OwnerId>, destination: &str) -> VaultResult<(Option<i64>, Option<i64>)> {
         let mut tx = self.db.read().await?;
-        let args = [Arg::Text(destination), Arg::Text(&owner_column(owner))];
-        let sql = "SELECT until FROM locks WHERE destination = $1 AND owner = $2 ORDER BY until LIMIT 1";
-        tx.fetch_one(sql, &args).await?.map(|row| row.int(0)).transpose()
+        let owner = owner_column(owner);
+        let args = [Arg::Text(destination), Arg::Text(&owner)];
+        let live = "SELECT until FROM locks WHERE destination = $1 AND owner = $2 AND NOT EXISTS (SELECT 1 FROM condemned WHERE condemned.owner = locks.owner AND condemned.name = locks.name) ORDER BY until LIMIT 1";
+        let gone = "SELECT until FROM locks WHERE destination = $1 AND owner = $2 AND EXISTS (SELECT 1 FROM condemned WHERE condemned.owner = locks.owner AND condemned.name = locks.name) ORDER BY until LIMIT 1";
+        let live = tx.fetch_one(live, &args).await?.map(|row| row.int(0)).transpose()?;
+        let gone = tx.fetch_one(gone, &args).await?.map(|row| row.int(0)).transpose()?;
+        Ok((live, gone))
     }
 
     /// The locks on an owner's objects, by destination, also those that have ended.

@@ -120,10 +120,10 @@ impl Custody {
     pub(crate) async fn tend_locks(&self, owner: Option<OwnerId>) -> CustodyResult<()> {
         let (mut sweep, mut extend, now) = (false, false, self.now().micros());
         for row in self.vault.destinations().await? {
-            let first = self.vault.first_lock_to_end(owner, &row.name).await?;
-            sweep |= first.is_some_and(|until| until <= now);
+            let (live, gone) = self.vault.first_locks_to_end(owner, &row.name).await?;
+            sweep |= gone.is_some_and(|until| until <= now);
             let policy = self.config.destinations().lock_policy(&row.name);
-            extend |= policy.is_some_and(|policy| first.is_some_and(|until| until < now + policy.all * DAY_MICROS / 2));
+            extend |= policy.is_some_and(|policy| live.is_some_and(|until| until < now + policy.all * DAY_MICROS / 2));
         }
         if sweep {
             self.sweep_old_versions(owner).await?;

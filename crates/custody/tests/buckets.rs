@@ -144,7 +144,7 @@ async fn what_is_deleted_leaves_no_old_version() {
     let old: Vec<_> = all.iter().filter(|v| !v.is_latest || v.is_marker).filter(|v| !is_passing(v.name.as_str())).collect();
     assert!(!all.is_empty() && old.is_empty(), "{old:?}");
     let report = world.custody().bucket("cloud", BucketChange::default()).await.expect("state");
-    assert!(report.state.versioning && report.kept.is_empty());
+    assert!(report.state.versioning == Some(true) && report.kept.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,8 @@ use crate::{ObjectName, StoreResult};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BucketState {
-    /// Whether what is replaced or deleted stays behind as an old version.
-    pub versioning: bool,
+    /// Whether what is replaced or deleted stays behind as an old version; `None`: the place does not tell.
+    pub versioning: Option<bool>,
     /// Whether single objects can be locked.
     pub locks: bool,
     /// A lock that every new object gets by itself, such as `COMPLIANCE 30 days`.

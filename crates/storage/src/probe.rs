@@ -130,7 +130,7 @@ mod tests {
     fn a_bucket_that_locks_or_removes_by_itself_is_refused() {
         let good = probe(&MemoryStore::new(), "test").expect("it answers");
         let with = |bucket| Findings { bucket: Some(bucket), ..good.clone() }.faults();
-        assert_eq!(with(BucketState { versioning: true, locks: true, ..BucketState::default() }), Vec::<String>::new());
+        assert_eq!(with(BucketState { versioning: Some(true), locks: true, ..BucketState::default() }), Vec::<String>::new());
         let locking = with(BucketState { default_lock: Some("COMPLIANCE 30 days".into()), ..BucketState::default() });
         assert!(locking.len() == 1 && locking[0].contains("COMPLIANCE 30 days"), "{locking:?}");
         assert_eq!(with(BucketState { expires_objects: true, ..BucketState::default() }).len(), 1);

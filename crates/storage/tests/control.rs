@@ -32,10 +32,10 @@ fn put(store: &dyn Store, object: &str, text: &'static str) {
 #[test]
 fn old_versions_go_but_for_those_of_live_objects() {
     let Some((store, control)) = bucket("versions", false) else { return };
-    assert!(!control.state().expect("state").versioning);
+    assert_eq!(control.state().expect("state").versioning, Some(false));
     let versions = control.versions().expect("S3 has versions");
     versions.set_versioning(true).expect("on");
-    assert!(control.state().expect("state").versioning);
+    assert_eq!(control.state().expect("state").versioning, Some(true));
     for object in ["data/gone", "data/kept", "data/replaced", "data/stolen"] {
         put(&*store, object, "first");
     }
@@ -59,7 +59,7 @@ fn a_lock_outlasts_a_deletion_and_is_told_with_its_date() {
     let Some((store, control)) = bucket("locks", true) else { return };
     let (versions, locks) = (control.versions().expect("versions"), control.locks().expect("locks"));
     let state = control.state().expect("state");
-    assert!(state.locks && state.versioning && state.default_lock.is_none(), "{state:?}");
+    assert!(state.locks && state.versioning == Some(true) && state.default_lock.is_none(), "{state:?}");
     for object in ["data/locked", "data/strict", "data/held", "keys/free", "locks/free"] {
         put(&*store, object, "text");
     }

@@ -38,8 +38,13 @@ pub async fn bucket(context: &Context, custody: &Custody, args: Bucket) -> Custo
 
 /// How a bucket is set up, line by line.
 pub fn state_lines(state: &BucketState) -> Vec<String> {
+    let old = match state.versioning {
+        Some(true) => "stay until they are removed",
+        Some(false) => "none",
+        None => "the place does not tell; look at the account's settings",
+    };
     let mut lines = vec![
-        format!("old versions of what is replaced or deleted: {}", if state.versioning { "stay until they are removed" } else { "none" }),
+        format!("old versions of what is replaced or deleted: {old}"),
         format!("locks on objects: {}", if state.locks { "can be set" } else { "none" }),
     ];
     lines.extend(state.default_lock.iter().map(|lock| format!("every new object is locked by itself: {lock}")));

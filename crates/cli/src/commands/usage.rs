@@ -71,7 +71,7 @@ fn requests(context: &Context, usage: &Usage) {
 fn costs(context: &Context, usage: &Usage) {
     let Some(bill) = &usage.bill else { return };
     let out = &context.output;
-    for (what, amount) in bill.lines.iter().filter(|(_, amount)| *amount > 0.0) {
+    for (what, amount) in bill.lines.iter().filter(|(_, amount)| *amount >= 0.00005) {
         out.give(format!("  {amount:>12.4} {} a month for {what}", bill.currency));
     }
     let budget = bill.budget.map(|budget| format!(" of {budget:.2}")).unwrap_or_default();

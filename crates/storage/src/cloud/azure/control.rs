@@ -89,7 +89,7 @@ impl Control for AzureControl {
         let answer = self.ask("read the settings of", Method::HEAD, "?restype=container".into(), vec![])?;
         let is = |name: &str| header(&answer, name) == "true";
         Ok(BucketState {
-            versioning: is("x-ms-immutable-storage-with-versioning-enabled"),
+            versioning: is("x-ms-immutable-storage-with-versioning-enabled").then_some(true),
             default_lock: is("x-ms-has-immutability-policy").then(|| "an immutability policy".to_owned()),
             ..BucketState::default()
         })

@@ -165,7 +165,7 @@ impl Control for S3Control {
         let mut state = BucketState::default();
         if let Some(found) = self.bucket("versioning")? {
             // Suspended: what was there before stays.
-            state.versioning = !found.at(&["Status"]).is_empty();
+            state.versioning = Some(!found.at(&["Status"]).is_empty());
         }
         if let Some(found) = self.bucket("object-lock")? {
             state.locks = found.at(&["ObjectLockEnabled"]) == "Enabled";

@@ -139,3 +139,27 @@ fn destinations_that_are_none() {
     assert!(home.run(&["destination", "remove", "default", "--yes"]).ended(4).err.contains("only destination"));
     home.run(&["destination", "test", "default"]).ended(0);
 }
+
+/// What is taken out of every snapshot may be kept by locks in a bucket: that is said, with the date, and is no complete success.
+#[test]
+fn what_a_lock_keeps_is_told() {
+    let Some(s3) = server("KEEPSAKE_TEST_S3") else { return };
+    let home = Home::new();
+    let settings = "[destinations.vault]\nid = \"testkey\"\nsecret = \"testsecret\"\nlock = \"30 days\"\n";
+    fs::write(home.path().join("keepsake.toml"), settings).expect("the settings");
+    home.json(&["destination", "add", "vault", &format!("s3://{}", fresh("told")), "--endpoint", &s3, "--make"]).ended(0);
+    home.run(&["memory", "add", "--text", "what stays", "--date", "2024-03-01"]).ended(0);
+    let added = home.json(&["memory", "add", "--text", "what goes", "--date", "2024-03-01"]).ended(0).json();
+    let id = added["id"].as_str().expect("an id");
+    home.json(&["backup"]).ended(0);
+    home.json(&["memory", "delete", id]).ended(0);
+    let ran = home.json(&["snapshot", "rewrite", "--without-memory", id, "--yes"]).ended(3);
+    assert_eq!(ran.json()["kept_by_locks"][0]["destination"], "vault");
+    let kept = ran.json()["kept_by_locks"][0]["objects"].as_u64().expect("a number");
+    let bucket = home.json(&["destination", "bucket", "vault"]).ended(0).json();
+    let named = bucket["bucket"]["kept"].as_array().expect("a list").iter();
+    let of_owner = named.filter(|one| one["name"].as_str().is_some_and(|name| name.starts_with("owners/"))).count();
+    assert_eq!(of_owner as u64, kept, "{bucket}");
+    let shown = home.run(&["destination", "bucket", "vault"]).ended(0).out;
+    assert!(shown.contains("stay until locks end, the last on 20"), "{shown}");
+}

@@ -6,7 +6,12 @@ use keepsake_custody::{Custody, CustodyError, CustodyResult, RewritePlan, Withou
 use keepsake_record::{MemoryId, OwnerId};
 use serde_json::json;
 
-use crate::{args, commands::Context, exit::COMPLETE, output, words};
+use crate::{
+    args,
+    commands::Context,
+    exit::{COMPLETE, SKIPPED},
+    output, words,
+};
 
 /// What the command line names. A memory that left the trash is known by its whole id alone.
 async fn without(custody: &Custody, owner: OwnerId, args: &args::Rewrite) -> CustodyResult<Without> {
@@ -73,6 +78,18 @@ pub async fn run(context: &Context, custody: &Custody, owner: OwnerId, args: &ar
         words::of(report.proved_gone as u64, "piece", "pieces"),
         words::bytes(report.freed_bytes)
     ));
-    out.summary(COMPLETE, json!({ "report": report }));
-    Ok(COMPLETE)
+    // What a lock keeps is out of our reach, and whoever asked for this must know until when.
+    let kept = custody.deleted_and_kept(Some(owner)).await?;
+    for one in &kept {
+        let what = words::of(one.objects, "object that was deleted stays", "objects that were deleted stay");
+        out.warn(format!(
+            "{what} at {} in old versions, hidden, until locks end, the last on {}: `keepsake destination bucket {}` names them",
+            one.destination,
+            words::day(one.last),
+            one.destination
+        ));
+    }
+    let code = if kept.is_empty() { COMPLETE } else { SKIPPED };
+    out.summary(code, json!({ "report": report, "kept_by_locks": kept }));
+    Ok(code)
 }

@@ -217,20 +217,34 @@ impl Custody {
     /// The vault fails.
     pub async fn kept_by_locks(&self, owner: Option<OwnerId>, plan: &PrunePlan) -> CustodyResult<Vec<KeptByLocks>> {
         let going: BTreeSet<String> = plan.remove.iter().chain(&plan.repack).chain(&plan.orphans).map(Id::to_string).collect();
-        let mut kept: BTreeMap<String, KeptByLocks> = BTreeMap::new();
-        let now = self.now().micros();
-        let of_it = |lock: &LockRow| lock.until > now && lock.name.rsplit('/').next().is_some_and(|id| going.contains(id));
-        for lock in self.vault.locks(owner).await?.into_iter().filter(of_it) {
-            let one = kept.entry(lock.destination.clone()).or_insert_with(|| KeptByLocks {
-                destination: lock.destination.clone(),
-                first: lock.until,
-                ..KeptByLocks::default()
-            });
-            one.objects += 1;
-            (one.first, one.last) = (one.first.min(lock.until), one.last.max(lock.until));
-        }
-        Ok(kept.into_values().collect())
+        let of_it = |lock: &LockRow| lock.name.rsplit('/').next().is_some_and(|id| going.contains(id));
+        Ok(by_destination(self.vault.locks(owner).await?.into_iter().filter(of_it), self.now().micros()))
     }
+
+    /// What was deleted from an owner's repository, now or before, and destinations keep until locks end.
+    ///
+    /// # Errors
+    /// The vault fails.
+    pub async fn deleted_and_kept(&self, owner: Option<OwnerId>) -> CustodyResult<Vec<KeptByLocks>> {
+        let ledger = self.ledger(owner, "looking").await?;
+        let is_gone = |lock: &LockRow| ObjectName::new(lock.name.as_str()).is_ok_and(|name| ledger.is_condemned(&name));
+        Ok(by_destination(self.vault.locks(owner).await?.into_iter().filter(is_gone), self.now().micros()))
+    }
+}
+
+/// Locks that have not ended, summed up.
+fn by_destination(locks: impl Iterator<Item = LockRow>, now: i64) -> Vec<KeptByLocks> {
+    let mut kept: BTreeMap<String, KeptByLocks> = BTreeMap::new();
+    for lock in locks.filter(|lock| lock.until > now) {
+        let one = kept.entry(lock.destination.clone()).or_insert_with(|| KeptByLocks {
+            destination: lock.destination.clone(),
+            first: lock.until,
+            ..KeptByLocks::default()
+        });
+        one.objects += 1;
+        (one.first, one.last) = (one.first.min(lock.until), one.last.max(lock.until));
+    }
+    kept.into_values().collect()
 }
 
 /// Sets locks, several at once; answers those that are set, and why one is not.

@@ -77,7 +77,7 @@ impl Output {
             self.warn(format!("destination `{destination}` lacks what was written now: {reason}"));
         }
         if !missed.is_empty() {
-            self.say("The others have it. `keepsake destination sync` makes up for it, and so does the next backup.");
+            self.say("`keepsake destination sync` makes up for it, and so does the next backup.");
         }
         if let Some(mut value) = self.last.lock().expect("no holder panics").take() {
             if let Some(fields) = value.as_object_mut() {

@@ -13,7 +13,7 @@ mod usage;
 
 pub use self::{
     bucket::{BucketChange, BucketReport, KeptObject},
-    costs::{Asked, Bill, PriceTable},
+    costs::{Bill, PriceTable},
     forecast::Forecast,
     locking::KeptByLocks,
     thawing::{Thaw, ThawPlan},

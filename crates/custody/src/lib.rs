@@ -76,8 +76,8 @@ pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
 pub use verify::VerifyReport;
 
 pub use destinations::{
-    Asked, Bill, BucketChange, BucketReport, DestinationReport, DestinationSettings, DestinationView, Forecast, KeptByLocks, KeptObject,
-    Move, NewDestination, PriceTable, Thaw, ThawPlan, TierPlan, Usage,
+    Bill, BucketChange, BucketReport, DestinationReport, DestinationSettings, DestinationView, Forecast, KeptByLocks, KeptObject, Move,
+    NewDestination, PriceTable, Thaw, ThawPlan, TierPlan, Usage,
 };
 pub use keepsake_formats::import::{FieldMap, Format};
 pub use keepsake_repository::{

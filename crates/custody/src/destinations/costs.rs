@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use keepsake_storage::Used;
 use serde::{Deserialize, Serialize};
 
 /// Prices of a cloud, as its price list gives them.
@@ -42,25 +43,6 @@ fn binary_gigabyte() -> f64 {
     1_073_741_824.0
 }
 
-/// What a destination is asked for in a month.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Asked {
-    /// Requests that write.
-    pub writes: u64,
-    /// Requests that read.
-    pub reads: u64,
-    /// Requests that list.
-    pub lists: u64,
-    /// Requests that delete.
-    pub deletes: u64,
-    /// Bytes sent to it.
-    pub sent: u64,
-    /// Bytes that came from it.
-    pub received: u64,
-    /// Calls that were made once more after they failed.
-    pub retried: u64,
-}
-
 /// What a month costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bill {
@@ -92,7 +74,7 @@ pub(crate) fn examples() -> BTreeMap<String, PriceTable> {
 
 /// The first of the month's costs: everything that is there for a whole month, and what was asked for. `kept`: bytes by class. Requests are paid
 /// at the prices of the class of what is just written; deleting costs nothing at any of the three clouds.
-pub(crate) fn estimate(prices: &PriceTable, kept: &BTreeMap<String, u64>, asked: &Asked, budget: Option<f64>) -> Bill {
+pub(crate) fn estimate(prices: &PriceTable, kept: &BTreeMap<String, u64>, asked: &Used, budget: Option<f64>) -> Bill {
     let usual = prices.classes.get(&prices.default_class).copied().unwrap_or_default();
     let gigabytes = |bytes: u64| bytes as f64 / prices.gigabyte;
     let thousands = |requests: u64| requests as f64 / 1_000.0;
@@ -138,7 +120,7 @@ mod tests {
     #[test]
     fn a_bill_is_what_it_is_by_hand() {
         let kept = BTreeMap::from([("Archive".to_owned(), 1_000_000_000_000), ("Hot".to_owned(), 250_000_000_000)]);
-        let asked = Asked { writes: 40_000, lists: 2_000, reads: 10_000, deletes: 99, received: 3_000_000_000, ..Asked::default() };
+        let asked = Used { writes: 40_000, lists: 2_000, reads: 10_000, deletes: 99, received: 3_000_000_000, ..Used::default() };
         let bill = estimate(&table(), &kept, &asked, Some(8.0));
         let cents: Vec<i64> = bill.lines.iter().map(|(_, amount)| (amount * 10_000.0).round() as i64).collect();
         assert_eq!(cents, [10_000, 50_000, 21_000, 400, 2_400]);
@@ -152,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_class_without_a_price_is_told_and_not_free() {
-        let bill = estimate(&table(), &BTreeMap::from([("Cold".to_owned(), 1_000_000_000)]), &Asked::default(), None);
+        let bill = estimate(&table(), &BTreeMap::from([("Cold".to_owned(), 1_000_000_000)]), &Used::default(), None);
         assert!(bill.lines[0].0.contains("no price is given"), "{bill:?}");
         assert!((bill.total - 0.02).abs() < 1e-12 && !bill.is_over());
     }

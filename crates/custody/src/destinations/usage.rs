@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use keepsake_repository::ORDER;
-use keepsake_storage::{Classed, ObjectName, Reach, room_in};
+use keepsake_storage::{Classed, ObjectName, Reach, Used, room_in};
 use keepsake_vault::{DestinationRow, TrafficRow};
 use serde::Serialize;
 
 use super::{
-    costs::{Asked, Bill, PriceTable, bytes_at_budget, estimate},
+    costs::{Bill, PriceTable, bytes_at_budget, estimate},
     forecast::{Forecast, growth, reached},
 };
 use crate::{Custody, CustodyError, CustodyResult, copies::blocking, disks};
@@ -30,7 +30,7 @@ pub struct Usage {
     /// Objects and bytes that should be there by what was noted while they came and went; `None`: it is known to lack something.
     pub noted: Option<(u64, u64)>,
     /// What it was asked for this month.
-    pub asked: Asked,
+    pub asked: Used,
     /// What a month costs: all that is there, and what it was asked for this month; `None`: no prices are given.
     pub bill: Option<Bill>,
     /// Bytes that are free on its disk, where it is one.
@@ -110,7 +110,7 @@ impl Custody {
         Ok(true)
     }
 
-    async fn asked_this_month(&self, destination: &str) -> CustodyResult<Asked> {
+    async fn asked_this_month(&self, destination: &str) -> CustodyResult<Used> {
         let month = self.now().to_jiff().to_string()[..7].to_owned();
         let rows = self.vault.traffic().await?;
         let row = rows.into_iter().find(|row| row.destination == destination && row.month == month);
@@ -167,9 +167,9 @@ impl Custody {
     }
 }
 
-fn asked(row: &TrafficRow) -> Asked {
+fn asked(row: &TrafficRow) -> Used {
     let number = |count: i64| count.max(0) as u64;
-    Asked {
+    Used {
         writes: number(row.writes),
         reads: number(row.reads),
         lists: number(row.lists),

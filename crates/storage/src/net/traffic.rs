@@ -16,8 +16,8 @@ pub struct Traffic {
     clock_ahead: AtomicI64,
 }
 
-/// What was used so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What was used so far, or in a span of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Used {
     /// Requests that write.
     pub writes: u64,

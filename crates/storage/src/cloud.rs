@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use azure::{control as control_azure, open as open_azure};
-pub(crate) use gcs::open as open_gcs;
+pub(crate) use gcs::{control as control_gcs, open as open_gcs};
 pub(crate) use s3::{control as control_s3, open as open_s3};
 
 /// What is longer goes up in parts of so many bytes (S3 takes 10,000 parts of at least 5 MiB).

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectName, StoreResult};
+use crate::{Kept, ObjectName, StoreResult};
 
 /// How a bucket or container is set up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ use crate::{ObjectName, StoreResult};
 pub struct BucketState {
     /// Whether what is replaced or deleted stays behind as an old version; `None`: the place does not tell.
     pub versioning: Option<bool>,
+    /// For how many days whoever may use the place can bring back what was deleted (soft delete).
+    pub undelete_days: Option<u64>,
     /// Whether single objects can be locked.
     pub locks: bool,
     /// A lock that every new object gets by itself, such as `COMPLIANCE 30 days`.
@@ -105,6 +107,14 @@ pub trait Versions: Send + Sync + fmt::Debug {
     /// # Errors
     /// The place refuses or fails.
     fn set_cleaning(&self, days: u32) -> StoreResult<()>;
+
+    /// What was deleted below a prefix and can be brought back for now. Nobody can remove it before its time.
+    ///
+    /// # Errors
+    /// The place refuses or fails.
+    fn deleted(&self, _prefix: &str) -> StoreResult<Vec<Kept>> {
+        Ok(Vec::new())
+    }
 
     /// Uploads in parts that were begun below a prefix and neither finished nor given up.
     ///

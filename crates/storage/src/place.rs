@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Control, LocalStore, ObjectName, Pace, Retry, Store, StoreError, StoreResult, Traffic,
-    cloud::{control_azure, control_s3, open_azure, open_gcs, open_s3},
+    cloud::{control_azure, control_gcs, control_s3, open_azure, open_gcs, open_s3},
     net::{Http, Patience, check_host},
     retry::Schedule,
     sftp::SftpStore,
@@ -275,6 +275,7 @@ impl Place {
         match self.scheme {
             Scheme::S3 => control_s3(self, access, http()?).map(Some),
             Scheme::Azure => control_azure(self, access, http()?).map(Some),
+            Scheme::Gcs => control_gcs(self, access, http()?).map(Some),
             _ => Ok(None),
         }
     }

@@ -50,7 +50,8 @@ pub fn sweep_versions(
         objects.entry(version.name.clone()).or_default().push(version);
     }
     for (name, all) in objects {
-        let deleted = all.iter().any(|version| version.is_latest && version.is_marker);
+        // S3 marks what was deleted; Google and Azure just leave nothing that readers get.
+        let deleted = !all.iter().any(|version| version.is_latest && !version.is_marker);
         if all.len() == 1 && !deleted {
             continue;
         }

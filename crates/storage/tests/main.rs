@@ -6,3 +6,4 @@ mod faults;
 mod refusals;
 mod remote;
 mod suite;
+mod versions;

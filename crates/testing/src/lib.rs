@@ -5,10 +5,12 @@
 mod bucket;
 mod corpus;
 mod dice;
+mod scripted;
 
 pub use bucket::{Bucket, Mishap};
 pub use corpus::replay;
 pub use dice::Dice;
+pub use scripted::Scripted;
 
 /// A number out of an environment variable, or the default: how people choose another seed or more steps.
 pub fn number(variable: &str, default: u64) -> u64 {

@@ -47,6 +47,11 @@ pub fn state_lines(state: &BucketState) -> Vec<String> {
         format!("old versions of what is replaced or deleted: {old}"),
         format!("locks on objects: {}", if state.locks { "can be set" } else { "none" }),
     ];
+    let undelete = |days: &u64| {
+        let days = words::of(*days, "day", "days");
+        format!("what is deleted can be brought back for {days} (soft delete) by whoever may use the place: switch that off there")
+    };
+    lines.extend(state.undelete_days.iter().map(undelete));
     lines.extend(state.default_lock.iter().map(|lock| format!("every new object is locked by itself: {lock}")));
     lines.extend(state.lifecycle.iter().map(|rule| format!("by itself it {rule}")));
     lines
@@ -59,7 +64,7 @@ fn tell(context: &Context, report: &BucketReport) {
     }
     let Some(last) = report.kept.last() else { return };
     let count = words::of(report.kept.len() as u64, "object that was deleted stays", "objects that were deleted stay");
-    out.say(format!("{}: {count} until locks end, the last on {}", report.name, words::day(last.until)));
+    out.say(format!("{}: {count} until locks end or nobody can bring it back, the last on {}", report.name, words::day(last.until)));
     for one in report.kept.iter().take(SHOWN) {
         out.say(format!("  {}  {}", words::day(one.until), one.name));
     }

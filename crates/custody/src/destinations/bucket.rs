@@ -18,7 +18,7 @@ pub struct BucketReport {
     pub name: String,
     /// How the bucket is set up.
     pub state: BucketState,
-    /// Objects that were deleted and stay until their locks end.
+    /// Objects that were deleted and stay until their locks end, or until nobody can bring them back.
     pub kept: Vec<KeptObject>,
 }
 
@@ -54,8 +54,7 @@ impl Custody {
                 let changes = change.versioning.is_some() || change.clean_days.is_some();
                 let versions = control.versions();
                 if changes && versions.is_none() {
-                    let problem = "old versions are set up for the whole account there: use the cloud's own tools".into();
-                    return Err(StoreError::Refused { place, problem }.into());
+                    return Err(StoreError::Refused { place, problem: "it has no old versions".into() }.into());
                 }
                 if let (Some(on), Some(versions)) = (change.versioning, versions) {
                     versions.set_versioning(on)?;
@@ -133,5 +132,5 @@ impl Custody {
 }
 
 fn no_bucket(row: &DestinationRow) -> CustodyError {
-    CustodyError::Usage(format!("destination `{}` ({}) has nothing of this kind: S3 has", row.name, row.url))
+    CustodyError::Usage(format!("destination `{}` ({}) has nothing of this kind: the clouds have (s3, gs, az)", row.name, row.url))
 }

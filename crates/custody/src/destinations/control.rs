@@ -83,5 +83,6 @@ pub(crate) fn may_keep_versions(row: &DestinationRow) -> bool {
 /// Whether a destination keeps what is replaced or deleted, as far as its last test found out.
 pub(crate) fn keeps_versions(row: &DestinationRow) -> bool {
     let found: Option<Findings> = serde_json::from_str(&row.found).ok();
-    found.and_then(|found| found.bucket).is_some_and(|bucket| bucket.versioning == Some(true))
+    let keeps = |bucket: keepsake_storage::BucketState| bucket.versioning == Some(true) || bucket.undelete_days.is_some();
+    found.and_then(|found| found.bucket).is_some_and(keeps)
 }

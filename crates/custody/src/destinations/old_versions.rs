@@ -8,7 +8,7 @@ use keepsake_storage::{Ledger, ObjectName, Swept, sweep_uploads, sweep_versions}
 use keepsake_vault::{DestinationRow, Outcome};
 use serde_json::json;
 
-use super::control::keeps_versions;
+use super::{control::keeps_versions, locking::is_lockable};
 use crate::{
     Custody, CustodyResult,
     copies::{blocking, place_of},
@@ -85,7 +85,11 @@ impl Custody {
                 let ours = ledger.is_condemned(name) || (ORDER.passing)(name) || (ORDER.rewritten)(name);
                 !ours && !is_right(name)
             };
-            Ok(sweep_versions(versions, control.locks(), &prefix, &keeps)?)
+            let mut swept = sweep_versions(versions, control.locks(), &prefix, &keeps)?;
+            // Of what can be brought back, what passes and what is replaced does not matter.
+            let matters = |name: &str| ObjectName::new(name).is_ok_and(|name| ledger.is_condemned(&name) && is_lockable(&name));
+            swept.kept.extend(versions.deleted(&prefix)?.into_iter().filter(|kept| matters(&kept.name)));
+            Ok(swept)
         })
         .await
     }

@@ -16,16 +16,24 @@ use crate::{
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The classes of each cloud from warm to cold, each with the days that are paid for even if an object leaves earlier (Azure: "Access tiers for blob
-/// data"; S3: "Understanding and managing Amazon S3 storage classes"; both read in November 2026).
-const CLASSES: [&[(&str, i64)]; 2] = [
+/// data"; S3: "Understanding and managing Amazon S3 storage classes"; Google: "Storage classes"; read in November 2026).
+const CLASSES: [&[(&str, i64)]; 3] = [
     &[("Hot", 0), ("Cool", 30), ("Cold", 90), ("Archive", 180)],
     &[("STANDARD", 0), ("STANDARD_IA", 30), ("GLACIER_IR", 90), ("GLACIER", 90), ("DEEP_ARCHIVE", 180)],
+    &[("STANDARD", 0), ("NEARLINE", 30), ("COLDLINE", 90), ("ARCHIVE", 365)],
 ];
 
-/// Whose class it is, how cold, and the days that are paid for in any case.
-fn class_of(name: &str) -> Option<(usize, usize, i64)> {
-    let within = |cloud: &&[(&str, i64)]| cloud.iter().position(|(class, _)| *class == name);
-    CLASSES.iter().enumerate().find_map(|(number, cloud)| within(cloud).map(|at| (number, at, cloud[at].1)))
+fn is_class(name: &str) -> bool {
+    CLASSES.iter().any(|cloud| cloud.iter().any(|(class, _)| *class == name))
+}
+
+/// How cold `to` is in the cloud that has both, and the days that are paid for `from` in any case; `None`: it is no colder than that.
+fn step(from: &str, to: &str) -> Option<(usize, i64)> {
+    CLASSES.iter().find_map(|cloud| {
+        let at = |name: &str| cloud.iter().position(|(class, _)| *class == name);
+        let (warm, cold) = (at(from)?, at(to)?);
+        (cold > warm).then(|| (cold, cloud[warm].1))
+    })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +51,10 @@ pub(crate) struct TierRules(Vec<TierRule>);
 impl TierRules {
     /// Reads `Cool after 30 days, Archive after 180 days unread`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let names = CLASSES.map(|cloud| cloud.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")).join(", ");
-        let wrong = || format!("it needs rules such as `Cool after 30 days, Archive after 180 days unread`, with one of {names}");
+        let names = CLASSES.map(|cloud| cloud.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")).join("; ");
+        let wrong = || {
+            format!("it needs rules such as `Cool after 30 days, Archive after 180 days unread`, with one of {names} (Azure, S3, Google)")
+        };
         let rule = |part: &str| {
             let words: Vec<&str> = part.split_whitespace().collect();
             let (class, days, unread) = match words.as_slice() {
@@ -53,7 +63,9 @@ impl TierRules {
                 _ => return Err(wrong()),
             };
             let days = days.parse().ok().filter(|days| (0..=36_500).contains(days)).ok_or_else(wrong)?;
-            class_of(class).ok_or_else(wrong)?;
+            if !is_class(class) {
+                return Err(wrong());
+            }
             Ok(TierRule { class: (*class).to_owned(), days, unread })
         };
         text.split(',').map(rule).collect::<Result<_, _>>().map(Self)
@@ -95,13 +107,14 @@ pub(crate) fn plan(rules: &TierRules, packs: &[Classed], reads: &BTreeMap<String
         *count = (count.0 + 1, count.1 + pack.bytes);
         // What cannot be dated is left where it is.
         let movable = pack.reach == Reach::Online && pack.since > 0;
-        let Some((cloud, cold, least)) = class_of(&pack.class).filter(|_| movable) else { continue };
+        if !movable {
+            continue;
+        }
         let quiet = reads.get(pack.name.as_str()).map_or(pack.since, |read| pack.since.max(*read));
         let days = |since: i64| (now - since).max(0) / DAY_MICROS;
         let applies = |rule: &&TierRule| days(if rule.unread { quiet } else { pack.since }) >= rule.days;
-        let colder =
-            rules.0.iter().filter(applies).filter(|rule| class_of(&rule.class).is_some_and(|(of, to, _)| of == cloud && to > cold));
-        let Some(rule) = colder.max_by_key(|rule| class_of(&rule.class)) else { continue };
+        let colder = rules.0.iter().filter(applies).filter_map(|rule| step(&pack.class, &rule.class).map(|step| (step, rule)));
+        let Some(((_, least), rule)) = colder.max_by_key(|((cold, _), _)| *cold) else { continue };
         plan.moves.push(Move {
             name: pack.name.to_string(),
             bytes: pack.bytes,
@@ -249,6 +262,11 @@ mod tests {
     fn classes_of_another_cloud_are_none() {
         let rules = TierRules::parse("GLACIER after 10 days").expect("rules");
         assert_eq!(plan(&rules, &[pack("azure", "Hot", 100)], &BTreeMap::new(), NOW).moves, []);
+        // What the clouds call by the same name is not the same.
+        let rules = TierRules::parse("STANDARD_IA after 10 days, ARCHIVE after 20 days").expect("rules");
+        let moved = |class: &str| plan(&rules, &[pack("one", class, 100)], &BTreeMap::new(), NOW).moves.pop().map(|m| m.to);
+        assert_eq!(moved("NEARLINE").as_deref(), Some("ARCHIVE"));
+        assert_eq!(moved("STANDARD_IA"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Azure Blob Storage.
 
 mod control;
+mod versions;
 
 use std::{fmt, sync::Arc};
 
@@ -77,19 +78,22 @@ impl Signer {
         if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
     }
 
-    /// The URL of the container, or of what is in it.
-    fn url(&self, rest: &str) -> String {
-        let account = self.place.host();
-        let base = match &self.place.settings().endpoint {
+    /// The URL of the account.
+    fn account(&self) -> String {
+        match &self.place.settings().endpoint {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("https://{account}.blob.core.windows.net"),
-        };
-        format!("{base}/{}{rest}", self.place.container())
+            None => format!("https://{}.blob.core.windows.net", self.place.host()),
+        }
     }
 
-    async fn send(&self, method: Method, rest: &str, headers: &[(&'static str, String)]) -> Result<Response, Failure> {
+    /// The URL of the container, or of what is in it.
+    fn url(&self, rest: &str) -> String {
+        format!("{}/{}{rest}", self.account(), self.place.container())
+    }
+
+    async fn send(&self, method: Method, url: &str, headers: &[(&'static str, String)]) -> Result<Response, Failure> {
         let never = |error: String| Failure::Never(error);
-        let mut request = http::Request::builder().method(method).uri(self.url(rest)).header("x-ms-version", VERSION);
+        let mut request = http::Request::builder().method(method).uri(url).header("x-ms-version", VERSION);
         request = request.header(http::header::CONTENT_LENGTH, 0);
         for (name, value) in headers {
             request = request.header(*name, value);

@@ -192,13 +192,14 @@ fn kind(method: &Method, url: &reqwest::Url) -> Kind {
 fn refusal(status: StatusCode, headers: &header::HeaderMap, body: &[u8]) -> Refusal {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let start = String::from_utf8_lossy(&body[..body.len().min(8192)]);
-    let code = text("x-ms-error-code").map(str::to_owned).or_else(|| element(&start, "Code")).unwrap_or_default();
+    let (reason, said) = json_error(&body[..body.len().min(8192)]).unzip();
+    let code = text("x-ms-error-code").map(str::to_owned).or_else(|| element(&start, "Code")).or(reason).unwrap_or_default();
     let date = text("date").and_then(|at| jiff::fmt::rfc2822::parse(at).ok());
     let ahead = text("date").and_then(clock_ahead);
     Refusal {
         status: status.as_u16(),
         code: one_line(&code),
-        message: element(&start, "Message").map(|m| one_line(&m)).unwrap_or_default(),
+        message: element(&start, "Message").or(said).map(|m| one_line(&m)).unwrap_or_default(),
         retry_after: text("retry-after").and_then(|after| retry_after(after, date.as_ref())),
         location: text("location").map(str::to_owned),
         clock_ahead: ahead,
@@ -220,6 +221,14 @@ fn retry_after(text: &str, server: Option<&jiff::Zoned>) -> Option<Duration> {
     let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
     let seconds = at.timestamp().as_second() - server?.timestamp().as_second();
     Some(Duration::from_secs(seconds.max(0) as u64))
+}
+
+/// The reason and the message of an error of Google's JSON API.
+fn json_error(body: &[u8]) -> Option<(String, String)> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let of = |value: &serde_json::Value, name: &str| value.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+    let error = body.get("error")?;
+    Some((error.get("errors").and_then(|all| all.get(0)).map(|first| of(first, "reason")).unwrap_or_default(), of(error, "message")))
 }
 
 /// The text of the first element of a name. The errors of the clouds are flat, and nothing but a message hangs on it.

@@ -147,8 +147,7 @@ impl Refusal {
         }
         if self.status == 403 {
             let locked = self.message.to_ascii_lowercase();
-            if action == "delete" && ["object lock", "worm", "retention", "legal hold", "immutab"].iter().any(|word| locked.contains(word))
-            {
+            if action == "delete" && ["object lock", "worm", "retention", " hold", "immutab"].iter().any(|word| locked.contains(word)) {
                 return StoreError::Locked { place, name };
             }
             return StoreError::Denied { place, name, action };

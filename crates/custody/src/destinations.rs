@@ -7,7 +7,7 @@ pub(crate) mod costs;
 mod forecast;
 pub(crate) mod locking;
 pub(crate) mod old_versions;
-mod thawing;
+pub(crate) mod thawing;
 pub(crate) mod tiering;
 mod usage;
 

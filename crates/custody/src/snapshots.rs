@@ -156,8 +156,9 @@ impl Custody {
         let lineage = self.vault.head(owner).await?.lineage;
         let name = name.to_owned();
         blocking(move || {
-            repository.load_index()?;
+            // In this order: a backup that runs meanwhile writes its snapshot after its indexes.
             let (id, snapshot) = find(&repository, &name, Some(&lineage))?;
+            repository.load_index()?;
             Ok((repository, id, snapshot))
         })
         .await

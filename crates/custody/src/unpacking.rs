@@ -5,13 +5,16 @@ use std::{path::Path, sync::Arc};
 use keepsake_record::OwnerId;
 use keepsake_repository::{Id, Monitor, Repository, RestoreOptions, RestoreOutcome};
 
-use crate::{Custody, CustodyError, CustodyResult, Source, copies::blocking};
+use crate::{
+    Custody, CustodyError, CustodyResult, SnapshotRow, Source, Thaw, copies::blocking, destinations::thawing::Wanted, snapshots::row,
+};
 
 impl Custody {
-    /// Restores a snapshot, or paths of it, into a folder.
+    /// Restores a snapshot, or paths of it, into a folder. What is archived is asked for before, and waited for if `thaw` says so.
     ///
     /// # Errors
-    /// There is no such snapshot, or the folder cannot be written. What is wrong with single files is in the outcome.
+    /// There is no such snapshot, what it needs is archived and nobody waits, or the folder cannot be written. What is wrong with single files is in
+    /// the outcome.
     pub async fn restore_to(
         &self,
         owner: OwnerId,
@@ -19,14 +22,27 @@ impl Custody {
         snapshot: &str,
         target: &Path,
         options: RestoreOptions,
+        thaw: Thaw,
         monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<RestoreOutcome> {
+    ) -> CustodyResult<(SnapshotRow, RestoreOutcome)> {
         let subject = format!("{snapshot} to {}", target.display());
         let result = async {
             refuse_filled(target, &options)?;
-            let (repository, _, snapshot) = self.found(owner, from, snapshot).await?;
-            let target = target.to_path_buf();
-            blocking(move || unpack(&repository, &snapshot.tree, &target, &options, &*monitor)).await
+            // Both ask what may be far away.
+            let (archives, found) = tokio::join!(self.archives(owner, from), self.found(owner, from, snapshot));
+            let (repository, id, snapshot) = found?;
+            let repository = self
+                .thaw_from(
+                    archives?,
+                    owner,
+                    Wanted { repository, tree: snapshot.tree, paths: options.paths.clone() },
+                    thaw,
+                    monitor.clone(),
+                )
+                .await?;
+            let (target, found) = (target.to_path_buf(), row(&id, &snapshot));
+            let outcome = blocking(move || unpack(&repository, &snapshot.tree, &target, &options, &*monitor)).await?;
+            Ok((found, outcome))
         };
         let result = result.await;
         self.audited(Some(owner), "restore.folder", &subject, result).await

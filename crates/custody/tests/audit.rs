@@ -100,8 +100,14 @@ async fn every_verb_leaves_its_entry() {
     let stale = keepsake_custody::PrunePlan { indexes: [keepsake_repository::Id::of(b"gone")].into(), ..plan };
     verb!("prune: failed", c.prune(Some(owner), stale, silent.clone()));
     let out = home.folder.path().join("out");
-    verb!("restore.folder: complete", c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), silent.clone()));
-    verb!("restore.folder: denied", c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), silent.clone()));
+    verb!(
+        "restore.folder: complete",
+        c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), Default::default(), silent.clone())
+    );
+    verb!(
+        "restore.folder: denied",
+        c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), Default::default(), silent.clone())
+    );
     verb!("backup.folder: complete", c.backup_folder(owner, &out, silent.clone()));
     let bag = ExportOptions { out: home.folder.path().join("bag") };
     verb!("export: complete", c.export(owner, &bag, silent.clone()));

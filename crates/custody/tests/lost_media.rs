@@ -38,10 +38,10 @@ async fn missing_and_rotten_originals_are_carried_forward() {
         let target = home.folder.path().join(format!("back-{damage}"));
         let outcome = home
             .custody
-            .restore_to(home.owner, &Default::default(), "latest", &target, Default::default(), Arc::new(Silent))
+            .restore_to(home.owner, &Default::default(), "latest", &target, Default::default(), Default::default(), Arc::new(Silent))
             .await
             .expect("restore");
-        assert!(outcome.failed.is_empty());
+        assert!(outcome.1.failed.is_empty());
         let back = files(&target)
             .into_iter()
             .find(|f| std::fs::read_to_string(f).is_ok_and(|t| t == format!("precious {damage}")))

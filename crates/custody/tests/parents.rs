@@ -90,10 +90,10 @@ async fn a_repository_that_lost_its_index_is_filled_again() {
     let target = home.folder.path().join("back");
     let outcome = home
         .custody
-        .restore_to(home.owner, &Default::default(), "latest", &target, Default::default(), Arc::new(Silent))
+        .restore_to(home.owner, &Default::default(), "latest", &target, Default::default(), Default::default(), Arc::new(Silent))
         .await
         .expect("restore");
-    assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+    assert!(outcome.1.failed.is_empty(), "{:?}", outcome.1.failed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

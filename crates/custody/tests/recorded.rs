@@ -150,7 +150,10 @@ async fn whatever_they_were_of_lost_snapshots_are_written_anew() {
     let path = &home.custody.snapshot(home.owner, &Source::Home, &again.id).await.expect("there").paths;
     assert_eq!(path, &["/a folder whose path was lost"]);
     let back = home.folder.path().join("back");
-    home.custody.restore_to(home.owner, &Source::Home, &again.id, &back, Default::default(), silent).await.expect("restore");
+    home.custody
+        .restore_to(home.owner, &Source::Home, &again.id, &back, Default::default(), Default::default(), silent)
+        .await
+        .expect("restore");
     let texts: Vec<Vec<u8>> = files(&back).iter().map(|file| fs::read(file).expect("readable")).collect();
     assert_eq!(texts, [b"text of the file"]);
 }

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use keepsake_custody::{
     BackupKind, CheckOptions, Custody, CustodyResult, DestinationSettings, MemoryDraft, NewDestination, Policy, PruneOptions,
-    RestoreOptions, Settled, Share, Silent, Source, VerifyReport,
+    RestoreOptions, Settled, Share, Silent, Source, Thaw, VerifyReport,
 };
 use keepsake_storage::{Fault, Faulty, ObjectInfo, ObjectName, PutMode, Store, StoreError, StoreResult};
 
@@ -277,8 +277,11 @@ async fn a_restore_goes_on_from_the_next_place() {
         let custody = three.open_with("default", dying).await;
         let to = three.home.folder.path().join(format!("back-{limit}-{lies}"));
         let options = RestoreOptions::default();
-        let outcome =
-            custody.restore_to(three.home.owner, &Source::Home, "latest", &to, options, Arc::new(Silent)).await.expect("restored");
+        let outcome = custody
+            .restore_to(three.home.owner, &Source::Home, "latest", &to, options, Thaw::default(), Arc::new(Silent))
+            .await
+            .expect("restored")
+            .1;
         assert!(outcome.failed.is_empty(), "{limit} {lies}: {:?}", outcome.failed);
         let texts: String = files(&to).iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
         assert!((0..12).all(|number| texts.contains(&format!("memory {number} "))), "{limit} {lies}");
@@ -382,7 +385,11 @@ async fn a_restore_while_one_is_away_is_complete() {
     let custody = three.open_with("second", |store| Arc::new(Faulty::new(store, Fault::CutAfter(0)))).await;
     let to = three.home.folder.path().join("back");
     let options = RestoreOptions::default();
-    custody.restore_to(three.home.owner, &Source::Home, "latest", &to, options, Arc::new(Silent)).await.expect("restored");
+    custody
+        .restore_to(three.home.owner, &Source::Home, "latest", &to, options, Thaw::default(), Arc::new(Silent))
+        .await
+        .expect("restored")
+        .1;
     assert_eq!(missed(&custody), [""; 0]);
     assert!(custody.destinations().await.expect("list").iter().all(|view| view.behind.is_none()));
 }

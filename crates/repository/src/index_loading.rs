@@ -1,6 +1,6 @@
 //! What of the index is in memory: read from the store or the local cache, asked for packs, told what not to trust.
 
-use crate::{Id, Repository, RepositoryError, RepositoryResult, index::Index, index_cache, index_file};
+use crate::{Id, Repository, RepositoryError, RepositoryResult, index::Index, index_cache, index_file, repository::FILES_AT_ONCE};
 
 impl Repository {
     /// Reads all index files that are neither in memory nor in the local cache. Damaged ones are answered, not fatal: what
@@ -38,15 +38,18 @@ impl Repository {
 
     fn read_index_files(&self, listed: &[Id]) -> RepositoryResult<Vec<RepositoryError>> {
         let mut damaged = Vec::new();
-        for id in listed {
-            if self.index.read().expect("no holder panics").files.contains(id) {
-                continue;
-            }
-            match self.read_file("index", id).and_then(|json| index_file::decode(*id, &json)) {
-                Ok(packs) => self.index.write().expect("no holder panics").add_file(*id, &packs),
-                Err(error @ RepositoryError::Damaged { .. }) => damaged.push(error),
-                Err(RepositoryError::Store(error)) if error.is_not_found() => {}
-                Err(error) => return Err(error),
+        let mut missing = listed.to_vec();
+        missing.retain(|id| !self.index.read().expect("no holder panics").files.contains(id));
+        // They are long: no more at once than what saves time.
+        let at_once = if self.store.is_far() { FILES_AT_ONCE } else { 1 };
+        for some in missing.chunks(at_once) {
+            for (id, json) in some.iter().zip(self.read_files("index", some)) {
+                match json.and_then(|json| index_file::decode(*id, &json)) {
+                    Ok(packs) => self.index.write().expect("no holder panics").add_file(*id, &packs),
+                    Err(error @ RepositoryError::Damaged { .. }) => damaged.push(error),
+                    Err(RepositoryError::Store(error)) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(damaged)

@@ -24,6 +24,8 @@ use crate::{
 
 /// At most this many key files are tried, as in restic.
 pub(crate) const KEYS_MAX: usize = 20;
+/// So many small files are read at once from behind a network.
+pub(crate) const FILES_AT_ONCE: usize = 16;
 /// How long verbs that must be alone wait for others.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -54,6 +56,18 @@ impl fmt::Debug for Repository {
 pub(crate) fn object(folder: &str, id: &Id) -> ObjectName {
     let name = if folder == "data" { format!("data/{}/{id}", &id.to_string()[..2]) } else { format!("{folder}/{id}") };
     ObjectName::new(name).expect("hexadecimal names are valid")
+}
+
+/// Does two things that ask a store: at once if it is behind a network, where each takes as long as the way there.
+pub(crate) fn both<A: Send, B>(store: &dyn Store, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    if !store.is_far() {
+        return (first(), second());
+    }
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+    })
 }
 
 fn config_name() -> ObjectName {
@@ -87,13 +101,14 @@ impl Repository {
     /// [`RepositoryError::NoRepository`], [`RepositoryError::WrongPassword`], or damage to what opening needs.
     pub fn open(store: Arc<dyn Store>, password: &Password, ambient: Arc<dyn Ambient>) -> RepositoryResult<Self> {
         let place = store.describe();
-        let sealed = match store.get(&config_name()) {
+        let (config, keys) = both(&*store, || store.get(&config_name()), || store.list("keys"));
+        let sealed = match config {
             Ok(sealed) => sealed,
             Err(error) if error.is_not_found() => return Err(RepositoryError::NoRepository { place }),
             Err(error) => return Err(error.into()),
         };
         let mut damage = None;
-        for file in store.list("keys")?.into_iter().take(KEYS_MAX) {
+        for file in keys?.into_iter().take(KEYS_MAX) {
             match store.get(&file.name).map_err(RepositoryError::from).and_then(|bytes| key_file::read(&bytes, password)) {
                 Ok(Some(key)) => {
                     let plain = open(&key, &sealed)
@@ -200,6 +215,21 @@ impl Repository {
         frame::unwrap(&what(), framed)
     }
 
+    /// As [`Repository::read_file`] for several, in their order; from behind a network many at once, because each takes as long as the way there.
+    pub(crate) fn read_files(&self, folder: &str, ids: &[Id]) -> Vec<RepositoryResult<Vec<u8>>> {
+        if !self.store.is_far() {
+            return ids.iter().map(|id| self.read_file(folder, id)).collect();
+        }
+        let mut all = Vec::new();
+        for some in ids.chunks(FILES_AT_ONCE) {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = some.iter().map(|id| scope.spawn(move || self.read_file(folder, id))).collect();
+                all.extend(threads.into_iter().map(|thread| thread.join().expect("no reader panics")));
+            });
+        }
+        all
+    }
+
     /// Seals and writes an index or snapshot file; answers its id.
     pub(crate) fn write_file(&self, folder: &str, json: &[u8]) -> RepositoryResult<Id> {
         let mut sealed = Vec::new();
@@ -244,8 +274,10 @@ impl Repository {
     /// The store cannot list or read.
     pub fn snapshots(&self) -> RepositoryResult<(Vec<Named>, Vec<RepositoryError>)> {
         let (mut good, mut damaged) = (Vec::new(), Vec::new());
-        for (id, _) in self.list_ids("snapshots")? {
-            match self.read_file("snapshots", &id).and_then(|json| Snapshot::read(id, &json)) {
+        let ids: Vec<Id> = self.list_ids("snapshots")?.into_iter().map(|(id, _)| id).collect();
+        for (id, json) in ids.iter().zip(self.read_files("snapshots", &ids)) {
+            let id = *id;
+            match json.and_then(|json| Snapshot::read(id, &json)) {
                 Ok(snapshot) => good.push((id, snapshot)),
                 Err(error @ RepositoryError::Damaged { .. }) => damaged.push(error),
                 Err(RepositoryError::Store(error)) if error.is_not_found() => {}

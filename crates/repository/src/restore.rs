@@ -16,7 +16,7 @@ use std::{
 };
 
 use self::{
-    fetching::Fetcher,
+    fetching::{Ahead, Fetcher},
     metadata::{apply_meta, apply_meta_to_file, make_special},
 };
 use crate::{
@@ -54,26 +54,34 @@ struct Job {
     path: String,
 }
 
+impl Job {
+    fn pieces(&self) -> &[Id] {
+        self.node.content.as_deref().unwrap_or_default()
+    }
+}
+
 /// Threads that restore from behind a network: they mostly wait for answers.
 const FAR_THREADS: usize = 12;
 
-/// Files that lie next to each other go to one thread together, so that threads do not wait for each other at every small file.
-const BATCH_FILES: usize = 64;
-/// A batch ends with the file that reaches this.
-const BATCH_BYTES: u64 = 1 << 20;
+/// How many files that lie next to each other go to one thread together, so that threads do not wait for each other at every small file; a batch
+/// ends also with the file that reaches so many bytes.
+const NEAR_BATCH: (usize, u64) = (64, 1 << 20);
+/// From behind a network the files of a batch are read together, too.
+const FAR_BATCH: (usize, u64) = (1024, 4 << 20);
 
 /// Gathers files for the threads that write them.
 struct Batches {
     queue: SyncSender<Vec<Job>>,
     open: Vec<Job>,
     bytes: u64,
+    limit: (usize, u64),
 }
 
 impl Batches {
     fn add(&mut self, job: Job) {
         self.bytes = self.bytes.saturating_add(job.node.size);
         self.open.push(job);
-        if self.open.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES {
+        if self.open.len() >= self.limit.0 || self.bytes >= self.limit.1 {
             self.send();
         }
     }
@@ -146,7 +154,8 @@ impl Repository {
                 let (jobs, outcome) = (&jobs, &outcome);
                 scope.spawn(move || write_files(self, fetcher.as_deref(), jobs, options, monitor, outcome));
             }
-            let mut batches = Batches { queue, open: Vec::new(), bytes: 0 };
+            let limit = if self.store.is_far() { FAR_BATCH } else { NEAR_BATCH };
+            let mut batches = Batches { queue, open: Vec::new(), bytes: 0, limit };
             let walked = walk.dir(tree, target, "", &mut batches);
             batches.send();
             walked
@@ -259,11 +268,15 @@ fn write_files(
     loop {
         let batch = batches.lock().expect("no holder panics").recv();
         let Ok(batch) = batch else { return };
+        let pieces: Vec<Id> = if fetcher.is_some() { batch.iter().flat_map(Job::pieces).copied().collect() } else { Vec::new() };
+        let mut source = Source { repository, ahead: fetcher.map(|fetcher| fetcher.ahead(repository, &pieces)), first: 0 };
         for job in batch {
             if monitor.cancelled() {
                 break;
             }
-            match write_file((repository, fetcher), &job, options.overwrite, &mut scratch, monitor) {
+            let written = write_file(&mut source, &job, options.overwrite, &mut scratch, monitor);
+            source.first += job.pieces().len();
+            match written {
                 Ok(bytes) => {
                     let mut outcome = outcome.lock().expect("no holder panics");
                     outcome.files += 1;
@@ -279,14 +292,26 @@ fn write_files(
     }
 }
 
+/// Where the pieces of a batch of files come from.
+struct Source<'a> {
+    repository: &'a Repository,
+    /// From behind a network.
+    ahead: Option<Ahead<'a>>,
+    /// The number of the file's first piece in the batch.
+    first: usize,
+}
+
+impl Source<'_> {
+    fn piece<'s>(&mut self, number: usize, id: &Id, scratch: &'s mut Scratch) -> RepositoryResult<&'s [u8]> {
+        match &mut self.ahead {
+            Some(ahead) => ahead.piece(self.first + number, id, scratch),
+            None => self.repository.piece(id, scratch),
+        }
+    }
+}
+
 /// Writes beside the target and renames, so that a file is whole or not there.
-fn write_file(
-    from: (&Repository, Option<&Fetcher>),
-    job: &Job,
-    overwrite: bool,
-    scratch: &mut Scratch,
-    monitor: &dyn Monitor,
-) -> Result<u64, Failure> {
+fn write_file(from: &mut Source<'_>, job: &Job, overwrite: bool, scratch: &mut Scratch, monitor: &dyn Monitor) -> Result<u64, Failure> {
     let Job { node, target, .. } = job;
     if !overwrite && fs::symlink_metadata(target).is_ok() {
         return Err(Failure {
@@ -315,7 +340,7 @@ fn write_file(
 }
 
 fn write_part(
-    (repository, fetcher): (&Repository, Option<&Fetcher>),
+    from: &mut Source<'_>,
     node: &Node,
     part: &Path,
     scratch: &mut Scratch,
@@ -335,10 +360,8 @@ fn write_part(
         monitor.advance(0, bytes.len() as u64);
         Ok(())
     };
-    let pieces = node.content.as_deref().unwrap_or_default();
-    match fetcher {
-        Some(fetcher) if pieces.len() > 1 => fetcher.each(repository, pieces, scratch, &mut write)?,
-        _ => pieces.iter().try_for_each(|id| write(repository.piece(id, scratch)?))?,
+    for (number, id) in node.content.iter().flatten().enumerate() {
+        write(from.piece(number, id, scratch)?)?;
     }
     if holes {
         file.set_len(length)?;

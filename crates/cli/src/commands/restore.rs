@@ -33,8 +33,8 @@ async fn to_folder(context: &Context, args: &args::Restore, target: &Path) -> Cu
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
     let out = &context.output;
-    let row = custody.snapshot(owner, &source, &args.snapshot).await?;
     if args.dry_run {
+        let row = custody.snapshot(owner, &source, &args.snapshot).await?;
         let path = args.path.first().map_or("", String::as_str);
         let files = custody.snapshot_files(owner, &source, &args.snapshot, path).await?;
         let bytes = files.iter().map(|f| f.bytes).sum();
@@ -53,14 +53,9 @@ async fn to_folder(context: &Context, args: &args::Restore, target: &Path) -> Cu
     }
     let options = options(context, args, target)?;
     let progress = context.progress();
-    let thawed = custody.thaw(owner, &source, &args.snapshot, &options.paths, thaw(args), progress.clone()).await;
-    if let Err(error) = thawed {
-        progress.finish();
-        return Err(error);
-    }
-    let outcome = custody.restore_to(owner, &source, &args.snapshot, target, options, progress.clone()).await;
+    let restored = custody.restore_to(owner, &source, &args.snapshot, target, options, thaw(args), progress.clone()).await;
     progress.finish();
-    let outcome = outcome?;
+    let (row, outcome) = restored?;
     custody.close().await;
     told(context, args, target, &row, &outcome)
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use keepsake_record::OwnerId;
-use keepsake_repository::{Id, RepositoryError, Silent};
-use keepsake_storage::{Classed, Control, Reach};
+use keepsake_repository::{Id, Repository, RepositoryError, Silent};
+use keepsake_storage::{Classed, Control, Reach, StoreResult};
 use keepsake_vault::DestinationRow;
 use serde::Serialize;
 
@@ -43,8 +43,16 @@ pub struct ThawPlan {
     pub bytes: u64,
 }
 
+/// What is going to be read.
+pub(crate) struct Wanted {
+    pub repository: Repository,
+    pub tree: Id,
+    /// Only what is at or below these paths; empty: everything.
+    pub paths: Vec<String>,
+}
+
 /// Where archived packs are asked for.
-struct Archive {
+pub(crate) struct Archive {
     destination: String,
     control: Arc<dyn Control>,
     packs: Vec<Classed>,
@@ -63,8 +71,13 @@ impl Custody {
     /// # Errors
     /// There is no such snapshot, or its trees cannot be read.
     pub async fn plan_thaw(&self, owner: OwnerId, from: &Source, snapshot: &str, paths: &[String]) -> CustodyResult<Option<ThawPlan>> {
-        let packs = self.packs_to_read(owner, from, snapshot, paths).await?;
-        let archive = self.archive_of(Some(owner), &packs).await?;
+        let archives = self.archives(owner, from).await?;
+        if archives.is_empty() {
+            return Ok(None);
+        }
+        let (repository, _, found) = self.found(owner, from, snapshot).await?;
+        let (_, packs) = packs_to_read(Wanted { repository, tree: found.tree, paths: paths.to_vec() }).await?;
+        let archive = archive_of(archives, packs).await?;
         Ok(archive.map(|archive| archive.plan()))
     }
 
@@ -83,37 +96,42 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<()> {
         let result = async {
-            let packs = self.packs_to_read(owner, from, snapshot, paths).await?;
-            self.note_reading(owner, &packs).await?;
-            let Some(archive) = self.archive_of(Some(owner), &packs).await? else { return Ok(()) };
-            let plan = archive.plan();
-            let told = monitor.clone();
-            blocking(move || fetch(&archive, thaw, &*told)).await?;
-            if thaw.wait {
-                return Ok(());
-            }
-            Err(CustodyError::Refused(format!(
-                "{} archived packs ({} bytes) were asked for at destination `{}`: it takes hours until they can be read; then run this again",
-                plan.packs, plan.bytes, plan.destination
-            )))
+            let archives = self.archives(owner, from).await?;
+            let (repository, _, found) = self.found(owner, from, snapshot).await?;
+            let wanted = Wanted { repository, tree: found.tree, paths: paths.to_vec() };
+            self.thaw_from(archives, owner, wanted, thaw, monitor).await.map(drop)
         };
         let result = result.await;
         self.audited_failure(Some(owner), "restore.thaw", snapshot, result).await
     }
 
-    /// The packs that a restore reads; none where nobody could have archived them.
-    async fn packs_to_read(&self, owner: OwnerId, from: &Source, snapshot: &str, paths: &[String]) -> CustodyResult<BTreeSet<Id>> {
-        if !matches!(from, Source::Home) || !self.has_classes().await? {
-            return Ok(BTreeSet::new());
+    /// As [`Custody::thaw`], for a repository that is open; gives it back.
+    pub(crate) async fn thaw_from(
+        &self,
+        archives: Vec<Archive>,
+        owner: OwnerId,
+        wanted: Wanted,
+        thaw: Thaw,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<Repository> {
+        let has_rules = |row: &DestinationRow| self.config.destinations().tier_rules(&row.name).is_some();
+        // Which packs are read matters only to archives and rules; to find out, all trees must be read.
+        if archives.is_empty() && !self.vault.destinations().await?.iter().any(has_rules) {
+            return Ok(wanted.repository);
         }
-        let (repository, _, found) = self.found(owner, from, snapshot).await?;
-        let paths = paths.to_vec();
-        blocking(move || Ok(repository.packs_of(&[found.tree], &paths, &Silent)?)).await
-    }
-
-    /// Whether a destination has classes of storage.
-    async fn has_classes(&self) -> CustodyResult<bool> {
-        Ok(self.vault.destinations().await?.iter().any(|row| self.control_with_classes(row).is_some()))
+        let (repository, packs) = packs_to_read(wanted).await?;
+        self.note_reading(owner, &packs).await?;
+        let Some(archive) = archive_of(archives, packs).await? else { return Ok(repository) };
+        let plan = archive.plan();
+        let told = monitor.clone();
+        blocking(move || fetch(&archive, thaw, &*told)).await?;
+        if thaw.wait {
+            return Ok(repository);
+        }
+        Err(CustodyError::Refused(format!(
+            "{} archived packs ({} bytes) were asked for at destination `{}`: it takes hours until they can be read; then run this again",
+            plan.packs, plan.bytes, plan.destination
+        )))
     }
 
     /// A destination whose settings are not in order is no source; whoever reads from it says why.
@@ -121,40 +139,44 @@ impl Custody {
         self.destination_control(row).ok().flatten().filter(|control| control.tiers().is_some())
     }
 
-    async fn archive_of(&self, owner: Option<OwnerId>, packs: &BTreeSet<Id>) -> CustodyResult<Option<Archive>> {
-        if packs.is_empty() {
-            return Ok(None);
-        }
-        let prefix = place_of(owner);
-        let mut best: Option<Archive> = None;
+    /// The complete destinations at which something of an owner is archived; none if everything is at hand at one of them, or nobody could have
+    /// archived it.
+    pub(crate) async fn archives(&self, owner: OwnerId, from: &Source) -> CustodyResult<Vec<Archive>> {
+        if matches!(from, Source::Home) { self.archives_of(Some(owner)).await } else { Ok(Vec::new()) }
+    }
+
+    async fn archives_of(&self, owner: Option<OwnerId>) -> CustodyResult<Vec<Archive>> {
+        let (prefix, mut found) = (place_of(owner), Vec::new());
         for row in self.complete_destinations(owner).await? {
             let Some(control) = self.control_with_classes(&row) else {
                 // A place without classes has everything at hand, if it is connected.
                 match self.ready_store(&row).await {
-                    Ok(_) => return Ok(None),
+                    Ok(_) => return Ok(Vec::new()),
                     Err(_) => continue,
                 }
             };
-            let (wanted, prefix, asked) = (packs.clone(), prefix.clone(), control.clone());
-            let listed = blocking(move || Ok(archived(&*asked, &prefix, &wanted)?)).await;
+            let (prefix, asked) = (prefix.clone(), control.clone());
+            let listed = blocking(move || {
+                let mut all = asked.tiers().map_or_else(|| Ok(Vec::new()), |tiers| tiers.all(&prefix))?;
+                all.retain(|object| object.reach != Reach::Online);
+                Ok(all)
+            });
             // One that does not answer is no source; the restore itself says why if there is no other.
-            let Ok(found) = listed else { continue };
-            if found.is_empty() {
-                return Ok(None);
-            }
-            if best.as_ref().is_none_or(|best| found.len() < best.packs.len()) {
-                best = Some(Archive { destination: row.name, control, packs: found });
+            match listed.await {
+                Ok(packs) if packs.is_empty() => return Ok(Vec::new()),
+                Ok(packs) => found.push(Archive { destination: row.name, control, packs }),
+                Err(_) => {}
             }
         }
-        Ok(best)
+        Ok(found)
     }
 
     /// Those of some packs that no destination can give now.
     pub(crate) async fn archived_among(&self, owner: Option<OwnerId>, packs: &BTreeSet<Id>) -> CustodyResult<BTreeSet<Id>> {
-        if packs.is_empty() || !self.has_classes().await? {
+        if packs.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let archive = self.archive_of(owner, packs).await?;
+        let archive = archive_of(self.archives_of(owner).await?, packs.clone()).await?;
         let names = archive.iter().flat_map(|archive| &archive.packs).filter_map(|pack| pack.name.file_name().parse().ok());
         Ok(names.collect())
     }
@@ -167,14 +189,40 @@ impl Custody {
     }
 }
 
-/// Those of some packs that cannot be read now.
-fn archived(control: &dyn Control, prefix: &str, packs: &BTreeSet<Id>) -> keepsake_storage::StoreResult<Vec<Classed>> {
-    let Some(tiers) = control.tiers() else { return Ok(Vec::new()) };
-    let wanted: BTreeSet<String> = packs.iter().map(Id::to_string).collect();
-    let mut all = tiers.all(prefix)?;
-    all.retain(|object| object.reach != Reach::Online && wanted.contains(object.name.file_name()));
-    let now = all.iter().map(|object| tiers.of(&object.name)).collect::<keepsake_storage::StoreResult<Vec<_>>>()?;
-    Ok(now.into_iter().flatten().filter(|object| object.reach != Reach::Online).collect())
+async fn packs_to_read(wanted: Wanted) -> CustodyResult<(Repository, BTreeSet<Id>)> {
+    blocking(move || {
+        let packs = wanted.repository.packs_of(&[wanted.tree], &wanted.paths, &Silent)?;
+        Ok((wanted.repository, packs))
+    })
+    .await
+}
+
+/// Where the fewest of some packs have to be asked for; `None`: one has all of them at hand.
+async fn archive_of(archives: Vec<Archive>, packs: BTreeSet<Id>) -> CustodyResult<Option<Archive>> {
+    blocking(move || {
+        let wanted: BTreeSet<String> = packs.iter().map(Id::to_string).collect();
+        let mut best: Option<Archive> = None;
+        for mut archive in archives {
+            archive.packs.retain(|pack| wanted.contains(pack.name.file_name()));
+            // A listing may not know what was asked for; one that does not answer is no source.
+            let Ok(packs) = still_archived(&archive) else { continue };
+            if packs.is_empty() {
+                return Ok(None);
+            }
+            archive.packs = packs;
+            if best.as_ref().is_none_or(|best| archive.packs.len() < best.packs.len()) {
+                best = Some(archive);
+            }
+        }
+        Ok(best)
+    })
+    .await
+}
+
+fn still_archived(archive: &Archive) -> StoreResult<Vec<Classed>> {
+    let Some(tiers) = archive.control.tiers() else { return Ok(Vec::new()) };
+    let now = archive.packs.iter().map(|pack| tiers.of(&pack.name)).collect::<StoreResult<Vec<_>>>()?;
+    Ok(now.into_iter().flatten().filter(|pack| pack.reach != Reach::Online).collect())
 }
 
 /// Asks for packs, and waits until all can be read.

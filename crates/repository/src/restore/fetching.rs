@@ -1,8 +1,8 @@
-//! Reading the pieces of long files from behind a network: neighbours with one request, several requests at once.
+//! Reading the pieces of files from behind a network: neighbours with one request, several requests at once.
 //!
-//! Whoever writes a file asks for its pieces some way ahead, and takes them in order. How much is on its way or waits is bounded for all
-//! files together: each request holds a permit until its bytes are written. A file asks in order, so that whoever holds permits holds that
-//! for what it writes next, and goes on.
+//! Whoever writes files says which pieces it will want, in order, and takes them in that order; they are asked for some way ahead, a window of a few
+//! MiB at a time. How much is on its way or waits is bounded for all writers together: each window holds a permit until its bytes are written.
+//! A writer asks in order, and waits for a permit only while it holds none, so that whoever holds permits goes on.
 
 use std::{
     collections::VecDeque,
@@ -17,58 +17,74 @@ use keepsake_storage::Caches;
 
 use crate::{BlobKind, Id, Location, Repository, RepositoryResult, reading::Scratch, repository::object};
 
-/// No request asks for more, but for a single piece that is longer.
-const RUN_BYTES: u32 = 8 << 20;
-/// So much that nobody wants is read for the sake of one request less.
+/// So many bytes that are wanted make a window; a single piece may be longer.
+const WINDOW_BYTES: u32 = 4 << 20;
+/// So much that nobody wants is read for the sake of one request less,
 const GAP_BYTES: u32 = 64 << 10;
-/// Requests on their way, or answered and not yet written, for all files together.
-const PERMITS: usize = 16;
-/// And for one file.
-const AHEAD: usize = 6;
+/// and so much in a whole window.
+const GAPS_BYTES: u32 = 1 << 20;
+/// Windows on their way, or come and not yet written, for all writers together.
+const PERMITS: usize = 32;
+/// And for one writer.
+const AHEAD: usize = 8;
+/// Requests on their way at once.
+const REQUESTS: usize = 24;
 
-/// Pieces that follow each other in a file and lie next to each other in a pack.
-#[derive(Debug, PartialEq, Eq)]
-struct Run {
-    /// Which of the file's.
-    pieces: Range<usize>,
+/// A part of a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Span {
     pack: Id,
     start: u32,
     end: u32,
 }
 
-/// The pieces of a file as runs. `locate` says where a piece is; one that is nowhere ends a run, and is in none.
-fn runs(pieces: &[Id], locate: impl Fn(&Id) -> Option<Location>) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (at, id) in pieces.iter().enumerate() {
-        let Some(place) = locate(id) else { continue };
-        let end = place.offset + place.length;
-        match runs.last_mut() {
-            Some(run)
-                if run.pieces.end == at
-                    && run.pack == place.pack
-                    && place.offset >= run.end
-                    && place.offset - run.end <= GAP_BYTES
-                    && end - run.start <= RUN_BYTES =>
-            {
-                run.pieces.end = at + 1;
-                run.end = end;
-            }
-            _ => runs.push(Run { pieces: at..at + 1, pack: place.pack, start: place.offset, end }),
-        }
-    }
-    runs
+/// Pieces that are asked for together, and what is asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Window {
+    /// Which of the writer's.
+    pieces: Range<usize>,
+    spans: Vec<Span>,
 }
 
-/// Where the bytes of a run come in.
+/// What to ask for, by where the pieces are; one that is nowhere is in no span.
+fn windows(places: &[Option<Location>]) -> VecDeque<Window> {
+    let (mut all, mut first, mut bytes) = (VecDeque::new(), 0, 0_u32);
+    for (at, place) in places.iter().enumerate() {
+        bytes = bytes.saturating_add(place.map_or(0, |place| place.length));
+        if bytes >= WINDOW_BYTES || at + 1 == places.len() {
+            all.push_back(Window { pieces: first..at + 1, spans: spans(places[first..=at].iter().flatten().copied().collect()) });
+            (first, bytes) = (at + 1, 0);
+        }
+    }
+    all
+}
+
+fn spans(mut places: Vec<Location>) -> Vec<Span> {
+    places.sort_by_key(|place| (place.pack, place.offset));
+    let (mut spans, mut gaps): (Vec<Span>, u32) = (Vec::new(), GAPS_BYTES);
+    for place in places {
+        let end = place.offset + place.length;
+        match spans.last_mut() {
+            // Before its end: two files have the same piece.
+            Some(span) if span.pack == place.pack && place.offset.saturating_sub(span.end) <= GAP_BYTES.min(gaps) => {
+                gaps -= place.offset.saturating_sub(span.end);
+                span.end = span.end.max(end);
+            }
+            _ => spans.push(Span { pack: place.pack, start: place.offset, end }),
+        }
+    }
+    spans
+}
+
+/// Where the bytes of a span come in.
 type Answer = Receiver<RepositoryResult<Vec<u8>>>;
 
 struct Request {
-    pack: Id,
-    range: Range<u64>,
+    span: Span,
     reply: SyncSender<RepositoryResult<Vec<u8>>>,
 }
 
-/// Threads that read, and how many requests there may be.
+/// Threads that read, and how many windows there may be.
 pub(super) struct Fetcher {
     requests: Mutex<Sender<Request>>,
     permits: Mutex<usize>,
@@ -90,7 +106,7 @@ impl Fetcher {
     pub fn start<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, repository: &'scope Repository) -> Self {
         let (sender, requests) = channel::<Request>();
         let requests = Arc::new(Mutex::new(requests));
-        for _ in 0..PERMITS {
+        for _ in 0..REQUESTS {
             let requests = requests.clone();
             scope.spawn(move || fetch(repository, &requests));
         }
@@ -110,49 +126,101 @@ impl Fetcher {
         Some(Permit(self))
     }
 
-    fn ask(&self, run: &Run) -> Answer {
+    fn ask(&self, span: &Span) -> Answer {
         let (reply, answer) = sync_channel(1);
-        let request = Request { pack: run.pack, range: run.start.into()..run.end.into(), reply };
         // The threads live as long as this does.
-        drop(self.requests.lock().expect("no holder panics").send(request));
+        drop(self.requests.lock().expect("no holder panics").send(Request { span: span.clone(), reply }));
         answer
     }
 
-    /// Gives the pieces of a file to `each`, in order. A piece that cannot be had this way is asked for alone, wherever else it stands.
-    pub fn each<E: From<crate::RepositoryError>>(
-        &self,
-        repository: &Repository,
-        pieces: &[Id],
-        scratch: &mut Scratch,
-        each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut runs = runs(pieces, |id| repository.locate(BlobKind::Data, id)).into_iter().peekable();
-        let mut ahead: VecDeque<(Run, Answer, Permit<'_>)> = VecDeque::new();
-        let mut next = 0;
+    /// Begins to read pieces that a writer will want, in this order.
+    pub fn ahead<'a>(&'a self, repository: &'a Repository, pieces: &[Id]) -> Ahead<'a> {
+        let places: Vec<_> = pieces.iter().map(|id| repository.locate(BlobKind::Data, id)).collect();
+        Ahead { fetcher: self, repository, windows: windows(&places), asked: VecDeque::new(), current: None }
+    }
+}
+
+struct Asked<'a> {
+    window: Window,
+    answers: Vec<Answer>,
+    permit: Permit<'a>,
+}
+
+struct Held<'a> {
+    window: Window,
+    bytes: Vec<Vec<u8>>,
+    _permit: Permit<'a>,
+}
+
+impl<'a> Asked<'a> {
+    /// Waits for the bytes. What did not come is empty.
+    fn hold(self) -> Held<'a> {
+        let bytes = self.answers.into_iter().map(|answer| answer.recv().ok().and_then(Result::ok).unwrap_or_default()).collect();
+        Held { window: self.window, bytes, _permit: self.permit }
+    }
+}
+
+impl Held<'_> {
+    fn sealed(&self, place: &Location) -> Option<&[u8]> {
+        let is_in = |span: &Span| span.pack == place.pack && span.start <= place.offset && place.offset + place.length <= span.end;
+        let at = self.window.spans.iter().position(is_in)?;
+        let from = (place.offset - self.window.spans[at].start) as usize;
+        self.bytes[at].get(from..from + place.length as usize)
+    }
+}
+
+/// The pieces that one writer wants, on their way.
+pub(super) struct Ahead<'a> {
+    fetcher: &'a Fetcher,
+    repository: &'a Repository,
+    windows: VecDeque<Window>,
+    asked: VecDeque<Asked<'a>>,
+    current: Option<Held<'a>>,
+}
+
+impl Ahead<'_> {
+    /// One of the pieces by its number; numbers only grow, and some may be left out. A piece that cannot be had this way is asked for alone,
+    /// wherever else it stands.
+    ///
+    /// # Errors
+    /// It is damaged or nowhere.
+    pub fn piece<'s>(&mut self, number: usize, id: &Id, scratch: &'s mut Scratch) -> RepositoryResult<&'s [u8]> {
+        self.advance(number);
+        let place = self.repository.locate(BlobKind::Data, id);
+        let opened = place.is_some_and(|place| {
+            let sealed = self.current.as_ref().and_then(|held| held.sealed(&place));
+            sealed.is_some_and(|sealed| self.repository.open_blob(id, &place, sealed, scratch).is_ok())
+        });
+        if opened { Ok(scratch.plain()) } else { self.repository.piece(id, scratch) }
+    }
+
+    /// Makes the window of a piece the current one.
+    fn advance(&mut self, number: usize) {
         loop {
-            while ahead.len() < AHEAD && runs.peek().is_some() {
-                let Some(permit) = self.permit(ahead.is_empty()) else { break };
-                let run = runs.next().expect("it was there just now");
-                let answer = self.ask(&run);
-                ahead.push_back((run, answer, permit));
+            let is_past = |window: &Window| window.pieces.end <= number;
+            if self.current.as_ref().is_some_and(|held| is_past(&held.window)) {
+                self.current = None;
             }
-            let taken = ahead.pop_front();
-            // What no index knows is asked for alone, and says so.
-            let until = taken.as_ref().map_or(pieces.len(), |(run, ..)| run.pieces.start);
-            for id in &pieces[next..until] {
-                each(repository.piece(id, scratch)?)?;
+            self.ask();
+            if self.current.is_some() {
+                return;
             }
-            let Some((run, answer, _permit)) = taken else { return Ok(()) };
-            let bytes = answer.recv().ok().and_then(Result::ok).unwrap_or_default();
-            for id in &pieces[run.pieces.clone()] {
-                let opened = repository.locate(BlobKind::Data, id).is_some_and(|place| {
-                    let sealed =
-                        place.offset.checked_sub(run.start).and_then(|from| bytes.get(from as usize..)?.get(..place.length as usize));
-                    place.pack == run.pack && sealed.is_some_and(|sealed| repository.open_blob(id, &place, sealed, scratch).is_ok())
-                });
-                each(if opened { scratch.plain() } else { repository.piece(id, scratch)? })?;
+            match self.asked.pop_front() {
+                // What a writer leaves out is not waited for.
+                Some(asked) if is_past(&asked.window) => {}
+                Some(asked) => self.current = Some(asked.hold()),
+                None => return,
             }
-            next = run.pieces.end;
+        }
+    }
+
+    fn ask(&mut self) {
+        while self.asked.len() < AHEAD && !self.windows.is_empty() {
+            let holds_none = self.asked.is_empty() && self.current.is_none();
+            let Some(permit) = self.fetcher.permit(holds_none) else { return };
+            let window = self.windows.pop_front().expect("it was there just now");
+            let answers = window.spans.iter().map(|span| self.fetcher.ask(span)).collect();
+            self.asked.push_back(Asked { window, answers, permit });
         }
     }
 }
@@ -161,9 +229,10 @@ impl Fetcher {
 fn fetch(repository: &Repository, requests: &Mutex<Receiver<Request>>) {
     loop {
         let request = requests.lock().expect("no holder panics").recv();
-        let Ok(Request { pack, range, reply }) = request else { return };
+        let Ok(Request { span, reply }) = request else { return };
         let mut bytes = Vec::new();
-        let read = repository.store.read_into(&object("data", &pack), Some(range), Caches::Use, &mut bytes);
+        let range = span.start.into()..span.end.into();
+        let read = repository.store.read_into(&object("data", &span.pack), Some(range), Caches::Use, &mut bytes);
         // Nobody waits any more where a file was given up.
         drop(reply.send(read.map(|()| bytes).map_err(Into::into)));
     }
@@ -173,39 +242,34 @@ fn fetch(repository: &Repository, requests: &Mutex<Receiver<Request>>) {
 mod tests {
     use super::*;
 
+    fn place(pack: u32, offset: u32, length: u32) -> Option<Location> {
+        Some(Location { pack: Id::of(&pack.to_le_bytes()), offset, length, uncompressed: 0 })
+    }
+
+    fn shape(places: &[Option<Location>]) -> Vec<(Range<usize>, Vec<(u32, u32)>)> {
+        let pairs = |window: &Window| window.spans.iter().map(|span| (span.start, span.end)).collect();
+        windows(places).iter().map(|window| (window.pieces.clone(), pairs(window))).collect()
+    }
+
     #[test]
-    fn neighbours_make_a_run() {
-        let id = |number: u32| Id::of(&number.to_le_bytes());
-        let place = |pack: u32, offset: u32, length: u32| Some(Location { pack: id(1000 + pack), offset, length, uncompressed: 0 });
-        let places = [
-            place(1, 0, 100),
-            place(1, 100, 100),
-            // A little that nobody wants lies between.
-            place(1, 200 + GAP_BYTES, 100),
-            // Too much does.
-            place(1, 301 + 2 * GAP_BYTES, 100),
-            // Before what came before.
-            place(1, 50, 10),
-            place(2, 60, 10),
-            None,
-            place(2, 70, 10),
-            place(3, 0, RUN_BYTES - 10),
-            place(3, RUN_BYTES - 10, 10),
-            place(3, RUN_BYTES, 1),
-        ];
-        let pieces: Vec<Id> = (0..places.len() as u32).map(id).collect();
-        let found = runs(&pieces, |piece| pieces.iter().position(|id| id == piece).and_then(|at| places[at]));
-        let found: Vec<_> = found.into_iter().map(|run| (run.pieces, run.start, run.end)).collect();
-        let apart = 301 + 2 * GAP_BYTES;
-        let expected = [
-            (0..3, 0, 300 + GAP_BYTES),
-            (3..4, apart, apart + 100),
-            (4..5, 50, 60),
-            (5..6, 60, 70),
-            (7..8, 70, 80),
-            (8..10, 0, RUN_BYTES),
-            (10..11, RUN_BYTES, RUN_BYTES + 1),
-        ];
-        assert_eq!(found, expected);
+    fn neighbours_are_read_together_in_whatever_order_they_are_wanted() {
+        let apart = 1_000 + GAP_BYTES;
+        assert_eq!(shape(&[place(1, 100, 100), place(1, 0, 100), place(1, 200 + GAP_BYTES, 100)]), [(0..3, vec![(0, 300 + GAP_BYTES)])]);
+        assert_eq!(shape(&[place(1, 0, 100), place(1, apart, 100), None]), [(0..3, vec![(0, 100), (apart, apart + 100)])]);
+        // The same piece twice, and another pack between.
+        assert_eq!(shape(&[place(1, 50, 10), place(2, 60, 10), place(1, 50, 10)])[0].1.len(), 2);
+        assert_eq!(shape(&[]), []);
+    }
+
+    #[test]
+    fn windows_are_bounded() {
+        let half = WINDOW_BYTES / 2;
+        let long = [place(1, 0, half), place(1, half, half), place(1, 2 * half, 3 * half), place(1, 5 * half, 1)];
+        assert_eq!(shape(&long), [(0..2, vec![(0, 2 * half)]), (2..3, vec![(2 * half, 5 * half)]), (3..4, vec![(5 * half, 5 * half + 1)])]);
+        // Small pieces far from each other: what lies between is not read for all of them.
+        let scattered: Vec<_> = (0..1_000).map(|at| place(1, at * (GAP_BYTES + 10), 10)).collect();
+        let spans = &shape(&scattered)[0].1;
+        let read: u32 = spans.iter().map(|(start, end)| end - start).sum();
+        assert!(read <= GAPS_BYTES + 10_000 && spans.len() > 900, "{read} bytes in {} requests", spans.len());
     }
 }

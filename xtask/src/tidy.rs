@@ -15,15 +15,16 @@ const LONGER_TODAY: &[(&str, usize)] = &[("crates/vault/src/write.rs", 461), ("c
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "misc", "manager", "core", "mod"];
 /// Which crates may know which: the arrows of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("testing", &[]),
     ("record", &[]),
     ("storage", &[]),
     ("formats", &["record"]),
+    ("press", &["record", "formats"]),
     ("vault", &["record", "storage"]),
     ("repository", &["storage"]),
     ("custody", &["record", "storage", "formats", "vault", "repository"]),
-    ("cli", &["record", "custody"]),
+    ("cli", &["record", "custody", "press"]),
 ];
 
 pub fn run() -> Result<(), String> {

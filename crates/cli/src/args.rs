@@ -176,12 +176,45 @@ pub struct Import {
 
 #[derive(ClapArgs)]
 pub struct Export {
-    /// The format
-    #[arg(long, default_value = "json", value_parser = ["json"])]
-    pub format: String,
-    /// What to make: a folder, NAME.zip or NAME.tar.gz
+    /// The format: `json` is everything, for programs; `pdf` is a book for people, to be kept as long as paper
+    #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
+    pub format: ExportFormat,
+    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
+    /// Of a book: its title, instead of the owner's name
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Of a book: what it is printed on; A5 unless told
+    #[arg(long, value_enum)]
+    pub paper: Option<Paper>,
+    /// Of a book: the language of memories that name none, such as `en` or `zh-Hant`
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
+    /// Of a book: let each volume hold its memories as data, too
+    #[arg(long)]
+    pub with_data: bool,
+    /// Of a book: a folder of fonts, beside those that come with the program; the system's unless told
+    #[arg(long, value_name = "FOLDER")]
+    pub fonts: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// The bundle as a BagIt bag: everything, and the way back
+    Json,
+    /// A book: PDF/A-3a and PDF/UA-1
+    Pdf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Paper {
+    /// 148 × 210 mm
+    A5,
+    /// 210 × 297 mm
+    A4,
+    /// 8.5 × 11 inches
+    Letter,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -161,5 +161,5 @@ fn what_a_lock_keeps_is_told() {
     let of_owner = named.filter(|one| one["name"].as_str().is_some_and(|name| name.starts_with("owners/"))).count();
     assert_eq!(of_owner as u64, kept, "{bucket}");
     let shown = home.run(&["destination", "bucket", "vault"]).ended(0).out;
-    assert!(shown.contains("stay until locks end, the last on 20"), "{shown}");
+    assert!(shown.contains("stay for now, the last until 20"), "{shown}");
 }

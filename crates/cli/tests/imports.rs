@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Home, data, files, text};
+use crate::support::{Home, check_pdf, data, files, text};
 
 fn digests(paths: &[std::path::PathBuf]) -> BTreeSet<String> {
     paths.iter().map(|p| keepsake_record::Sha256Digest::of(&std::fs::read(p).expect("readable")).to_string()).collect()
@@ -39,6 +39,18 @@ fn pepys_diary() {
     let unique: BTreeSet<&String> = twins.iter().collect();
     assert_eq!(twins.len() - unique.len(), 3, "three days have two entries");
     assert!(home.run(&["memory", "search", "--limit", "1000", "great", "fire"]).ended(0).out.contains("1666-09-"));
+    let (out, no_fonts) = (home.file("pepys.pdf"), home.path());
+    let args = ["export", "--format", "pdf", "--out", text(&out), "--with-data", "--fonts", text(&no_fonts)];
+    let book = home.json(&args).ended(0).json();
+    let volumes = book["volumes"].as_array().expect("volumes");
+    let sum = |what: &str| volumes.iter().map(|volume| volume[what].as_u64().expect("a number")).sum::<u64>();
+    assert_eq!((volumes.len(), sum("memories"), book["replaced"]["U+2E3B"].as_u64()), (7, 3415, Some(29)));
+    assert!(sum("pages") > 2_000, "{volumes:?}");
+    // The whole of it takes veraPDF a minute: the last volume, which has the undated, too.
+    let last = home.file("pepys-7.pdf");
+    check_pdf(&last);
+    let attached = std::fs::read(&last).expect("read");
+    assert!(attached.windows(14).any(|bytes| bytes == b"/EmbeddedFiles"), "the memories are in it as data, too");
 }
 
 #[test]

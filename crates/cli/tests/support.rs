@@ -103,3 +103,14 @@ pub fn files(root: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
     entries.map(|e| e.expect("an entry").path()).flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
+
+/// Asks veraPDF whether a file is PDF/A-3a and PDF/UA-1.
+pub fn check_pdf(file: &Path) {
+    let Some(check) = std::env::var_os("KEEPSAKE_CHECK_PDF") else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "KEEPSAKE_CHECK_PDF is not set: run scripts/test");
+        println!("no KEEPSAKE_CHECK_PDF: veraPDF was not asked; scripts/test asks it");
+        return;
+    };
+    let asked = Command::new(check).arg(file).output().expect("it runs");
+    assert!(asked.status.success(), "{}{}", String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+}

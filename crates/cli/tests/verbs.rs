@@ -1,6 +1,6 @@
 //! Every verb answers people and programs.
 
-use crate::support::{Home, files, text};
+use crate::support::{Home, check_pdf, files, text};
 
 #[test]
 fn every_verb_speaks_json() {
@@ -233,6 +233,22 @@ fn exports_come_back_from_every_container() {
     std::fs::write(&line, changed).expect("write");
     let said = Home::new().run(&["import", text(&home.file("bag"))]).ended(3).err;
     assert!(said.contains("it was changed after the export"), "{said}");
+}
+
+#[test]
+fn a_book_is_the_same_each_time() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "The *first* swallow, \u{e001}.", "--title", "Swallows", "--date", "2024-03-17"]).ended(0);
+    home.run(&["memory", "add", "--text", "שלום", "--date", "2024-03-18"]).ended(0);
+    let (one, two) = (home.file("one.pdf"), home.file("two.pdf"));
+    let said = home.run(&["export", "--format", "pdf", "--out", text(&one), "--fonts", text(&home.path())]).ended(0);
+    assert!(said.out.contains("one.pdf: 2 memories on 3 pages") && said.err.contains("U+E001"), "{} {}", said.out, said.err);
+    home.json(&["export", "--format", "pdf", "--out", text(&two), "--fonts", text(&home.path())]).ended(0);
+    assert!(std::fs::read(&one).expect("read") == std::fs::read(&two).expect("read"));
+    check_pdf(&one);
+    home.run(&["export", "--format", "pdf", "--out", text(&one)]).ended(4);
+    home.run(&["export", "--format", "pdf", "--out", text(&home.file("folder"))]).ended(2);
+    home.run(&["export", "--format", "docx", "--out", text(&home.file("x"))]).ended(2);
 }
 
 /// The words on a recovery kit's page.

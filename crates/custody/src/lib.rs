@@ -8,6 +8,7 @@ mod adoption;
 mod ambient;
 mod audit;
 mod backup;
+mod books;
 mod bundle;
 mod collections;
 mod config;
@@ -51,6 +52,7 @@ mod without;
 
 pub use ambient::SystemClock;
 pub use backup::{BackupKind, BackupReport, LAYOUT_VERSION, Skipped};
+pub use books::{BookOptions, BookReport, VolumeFile};
 pub use bundle::Bundle;
 pub use collections::CollectionSummary;
 pub use config::{Config, Origin, Setting};
@@ -79,7 +81,10 @@ pub use destinations::{
     Bill, BucketChange, BucketReport, DestinationReport, DestinationSettings, DestinationView, Forecast, KeptByLocks, KeptObject, Move,
     NewDestination, PriceTable, Thaw, ThawPlan, TierPlan, Usage,
 };
-pub use keepsake_formats::import::{FieldMap, Format};
+pub use keepsake_formats::{
+    book::{Paper, Typesetter},
+    import::{FieldMap, Format},
+};
 pub use keepsake_repository::{
     CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RepairReport, RestoreOptions, RestoreOutcome, Share,
     Silent,

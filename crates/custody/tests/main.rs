@@ -5,6 +5,7 @@
 mod accidents;
 mod archives;
 mod audit;
+mod books;
 mod buckets;
 mod costs;
 mod cut_off;

@@ -24,8 +24,11 @@ impl Repository {
         Ok(damaged)
     }
 
-    /// As [`Repository::load_index`], from the store alone: for those who check it.
-    pub(crate) fn reload_index(&self) -> RepositoryResult<Vec<RepositoryError>> {
+    /// As [`Repository::load_index`], from the store alone: for those who check it, and those who waited for long.
+    ///
+    /// # Errors
+    /// The store cannot list or read.
+    pub fn reload_index(&self) -> RepositoryResult<Vec<RepositoryError>> {
         let listed: Vec<Id> = self.list_ids("index")?.into_iter().map(|(id, _)| id).collect();
         self.index.write().expect("no holder panics").replace_files(Index::default());
         self.read_index_files(&listed)

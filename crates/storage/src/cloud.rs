@@ -251,6 +251,11 @@ fn is_as_sent(headers: &http::HeaderMap, sent: &[u8]) -> bool {
     told.is_none_or(|told| told == data_encoding::BASE64.encode(&Md5::digest(sent)))
 }
 
+/// Why there is no credential: where the network or a server failed, asking again may help.
+fn no_credential(error: &Error) -> Failure {
+    failure_of(error).cloned().unwrap_or_else(|| Failure::Never(error.to_string()))
+}
+
 fn never_again() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }

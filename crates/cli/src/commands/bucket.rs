@@ -64,7 +64,7 @@ fn tell(context: &Context, report: &BucketReport) {
     }
     let Some(last) = report.kept.last() else { return };
     let count = words::of(report.kept.len() as u64, "object that was deleted stays", "objects that were deleted stay");
-    out.say(format!("{}: {count} until locks end or nobody can bring it back, the last on {}", report.name, words::day(last.until)));
+    out.say(format!("{}: {count} for now, the last until {}", report.name, words::day(last.until)));
     for one in report.kept.iter().take(SHOWN) {
         out.say(format!("  {}  {}", words::day(one.until), one.name));
     }

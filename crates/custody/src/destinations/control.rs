@@ -83,6 +83,10 @@ pub(crate) fn may_keep_versions(row: &DestinationRow) -> bool {
 /// Whether a destination keeps what is replaced or deleted, as far as its last test found out.
 pub(crate) fn keeps_versions(row: &DestinationRow) -> bool {
     let found: Option<Findings> = serde_json::from_str(&row.found).ok();
-    let keeps = |bucket: keepsake_storage::BucketState| bucket.versioning == Some(true) || bucket.undelete_days.is_some();
+    let keeps = |bucket: keepsake_storage::BucketState| {
+        // Azure does not say that there are none.
+        let unknown = bucket.versioning.is_none() && row.url.starts_with("az:");
+        bucket.versioning == Some(true) || bucket.undelete_days.is_some() || unknown
+    };
     found.and_then(|found| found.bucket).is_some_and(keeps)
 }

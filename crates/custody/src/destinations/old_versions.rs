@@ -52,7 +52,12 @@ impl Custody {
 
     async fn note_swept(&self, owner: Option<OwnerId>, row: &DestinationRow, swept: Swept) -> CustodyResult<()> {
         // What is kept is remembered with its date, so that a plan can tell it without asking again; what is not kept is forgotten.
-        let kept: BTreeMap<String, i64> = swept.kept.iter().map(|kept| (kept.name.clone(), kept.until.unwrap_or(HELD))).collect();
+        let mut kept: BTreeMap<String, i64> = BTreeMap::new();
+        for one in &swept.kept {
+            // Of several versions of one name, the one that stays longest decides.
+            let until = kept.entry(one.name.clone()).or_insert(i64::MIN);
+            *until = (*until).max(one.until.unwrap_or(HELD));
+        }
         let ledger = self.ledger(owner, "sweeping").await?;
         let is_gone = |name: &str| !kept.contains_key(name) && ObjectName::new(name).is_ok_and(|name| ledger.is_condemned(&name));
         let locks = self.vault.locks(owner).await?.into_iter().filter(|lock| lock.destination == row.name && is_gone(&lock.name));

@@ -126,7 +126,8 @@ impl Custody {
         let told = monitor.clone();
         blocking(move || fetch(&archive, thaw, &*told)).await?;
         if thaw.wait {
-            return Ok(repository);
+            // Hours later, somebody may have moved what is to be read.
+            return blocking(move || repository.reload_index().map(|_| repository).map_err(Into::into)).await;
         }
         Err(CustodyError::Refused(format!(
             "{} archived packs ({} bytes) were asked for at destination `{}`: it takes hours until they can be read; then run this again",

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     ops::Range,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, Weak,
         mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
 };
@@ -81,6 +81,8 @@ type Answer = Receiver<RepositoryResult<Vec<u8>>>;
 
 struct Request {
     span: Span,
+    /// Whether somebody still waits for it.
+    wanted: Weak<()>,
     reply: SyncSender<RepositoryResult<Vec<u8>>>,
 }
 
@@ -126,17 +128,18 @@ impl Fetcher {
         Some(Permit(self))
     }
 
-    fn ask(&self, span: &Span) -> Answer {
+    fn ask(&self, span: &Span, wanted: &Arc<()>) -> Answer {
         let (reply, answer) = sync_channel(1);
+        let request = Request { span: span.clone(), wanted: Arc::downgrade(wanted), reply };
         // The threads live as long as this does.
-        drop(self.requests.lock().expect("no holder panics").send(Request { span: span.clone(), reply }));
+        drop(self.requests.lock().expect("no holder panics").send(request));
         answer
     }
 
     /// Begins to read pieces that a writer will want, in this order.
     pub fn ahead<'a>(&'a self, repository: &'a Repository, pieces: &[Id]) -> Ahead<'a> {
         let places: Vec<_> = pieces.iter().map(|id| repository.locate(BlobKind::Data, id)).collect();
-        Ahead { fetcher: self, repository, windows: windows(&places), asked: VecDeque::new(), current: None }
+        Ahead { fetcher: self, repository, windows: windows(&places), asked: VecDeque::new(), current: None, wanted: Arc::new(()) }
     }
 }
 
@@ -176,6 +179,8 @@ pub(super) struct Ahead<'a> {
     windows: VecDeque<Window>,
     asked: VecDeque<Asked<'a>>,
     current: Option<Held<'a>>,
+    /// Goes with the writer: what it asked for and nobody has begun to read is not read then.
+    wanted: Arc<()>,
 }
 
 impl Ahead<'_> {
@@ -219,7 +224,7 @@ impl Ahead<'_> {
             let holds_none = self.asked.is_empty() && self.current.is_none();
             let Some(permit) = self.fetcher.permit(holds_none) else { return };
             let window = self.windows.pop_front().expect("it was there just now");
-            let answers = window.spans.iter().map(|span| self.fetcher.ask(span)).collect();
+            let answers = window.spans.iter().map(|span| self.fetcher.ask(span, &self.wanted)).collect();
             self.asked.push_back(Asked { window, answers, permit });
         }
     }
@@ -229,7 +234,10 @@ impl Ahead<'_> {
 fn fetch(repository: &Repository, requests: &Mutex<Receiver<Request>>) {
     loop {
         let request = requests.lock().expect("no holder panics").recv();
-        let Ok(Request { span, reply }) = request else { return };
+        let Ok(Request { span, wanted, reply }) = request else { return };
+        if wanted.strong_count() == 0 {
+            continue;
+        }
         let mut bytes = Vec::new();
         let range = span.start.into()..span.end.into();
         let read = repository.store.read_into(&object("data", &span.pack), Some(range), Caches::Use, &mut bytes);
@@ -246,7 +254,10 @@ mod tests {
         Some(Location { pack: Id::of(&pack.to_le_bytes()), offset, length, uncompressed: 0 })
     }
 
-    fn shape(places: &[Option<Location>]) -> Vec<(Range<usize>, Vec<(u32, u32)>)> {
+    /// The pieces of a window, and where each of its requests begins and ends.
+    type Shape = (Range<usize>, Vec<(u32, u32)>);
+
+    fn shape(places: &[Option<Location>]) -> Vec<Shape> {
         let pairs = |window: &Window| window.spans.iter().map(|span| (span.start, span.end)).collect();
         windows(places).iter().map(|window| (window.pieces.clone(), pairs(window))).collect()
     }

@@ -13,7 +13,7 @@ use object_store::{
 };
 
 use self::control::AzureControl;
-use super::{CloudStore, Connector, never_again};
+use super::{CloudStore, Connector, never_again, no_credential};
 use crate::{
     Access, Control, Place, StoreError, StoreResult,
     net::{Failure, Http, Response},
@@ -99,7 +99,7 @@ impl Signer {
             request = request.header(*name, value);
         }
         let mut request: HttpRequest = request.body(Bytes::new().into()).map_err(|e| never(e.to_string()))?;
-        let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
+        let credential = self.store.credentials().get_credential().await.map_err(|e| no_credential(&e))?;
         AzureAuthorizer::new(&credential, self.place.host()).try_authorize(&mut request).map_err(|e| never(e.to_string()))?;
         self.http.send(request.map(|_| Bytes::new())).await
     }

@@ -13,7 +13,7 @@ use object_store::{
 };
 
 use self::control::S3Control;
-use super::{CloudStore, Connector, never_again};
+use super::{CloudStore, Connector, never_again, no_credential};
 use crate::{
     Access, Control, Place, StoreError, StoreResult,
     net::{Failure, Http, Response},
@@ -127,7 +127,7 @@ impl Signer {
             request = request.header(*name, value);
         }
         let mut request: HttpRequest = request.body(body.clone().into()).map_err(|e| never(e.to_string()))?;
-        let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
+        let credential = self.store.credentials().get_credential().await.map_err(|e| no_credential(&e))?;
         AwsAuthorizer::new(&credential, "s3", self.region()).try_authorize(&mut request, None).map_err(|e| never(e.to_string()))?;
         self.http.send(request.map(|_| body)).await
     }

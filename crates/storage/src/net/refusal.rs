@@ -65,6 +65,8 @@ const NO_BUCKET: [&str; 4] = ["NoSuchBucket", "ContainerNotFound", "ContainerBei
 const FULL: [&str; 4] = ["QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientAccountPermissionsQuota"];
 /// Azure's words, and S3's.
 const ARCHIVED: [&str; 3] = ["BlobArchived", "BlobBeingRehydrated", "InvalidObjectState"];
+/// Azure's words for a lock and for a hold.
+const IMMUTABLE: [&str; 2] = ["BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"];
 /// Conflicts that pass when one asks again.
 const PASSING: [&str; 4] = ["ConditionalRequestConflict", "OperationAborted", "SlowDown", "RequestTimeout"];
 
@@ -142,7 +144,7 @@ impl Refusal {
         if self.is(&ARCHIVED) {
             return StoreError::Archived { place, name };
         }
-        if self.code == "BlobImmutableDueToPolicy" {
+        if self.is(&IMMUTABLE) {
             return StoreError::Locked { place, name };
         }
         if self.status == 403 {

@@ -17,13 +17,13 @@ fn days_from_now(days: i64) -> i64 {
 }
 
 impl AzureControl {
-    /// Whether blobs here have versions; `None`: there is no blob that would tell.
+    /// Whether blobs here have versions. `None`: none of the first has one, which those that were there before versions were switched on have not.
     pub(super) fn keeps_versions(&self) -> StoreResult<Option<bool>> {
-        let query = "?restype=container&comp=list&include=versions&maxresults=1".to_owned();
+        let query = "?restype=container&comp=list&include=versions&maxresults=100".to_owned();
         let answer = self.ask("list", Method::GET, query, vec![])?;
         let page = Element::parse(answer.body()).map_err(|e| self.refused(format!("its list cannot be read: {e}")))?;
-        let first = page.all("Blobs").flat_map(|blobs| blobs.all("Blob")).next();
-        Ok(first.map(|blob| !blob.at(&["VersionId"]).is_empty()))
+        let mut blobs = page.all("Blobs").flat_map(|blobs| blobs.all("Blob"));
+        Ok(blobs.any(|blob| !blob.at(&["VersionId"]).is_empty()).then_some(true))
     }
 
     fn versioned(&self, name: &ObjectName, query: &str, version: Option<&str>) -> String {

@@ -11,7 +11,7 @@ use super::settings::{list, micros, number, state_of, text};
 use crate::{
     BucketState, Classed, Control, Kept, LockMode, Locks, ObjectLock, ObjectName, Place, Reach, StoreError, StoreResult, Tiers, Upload,
     Version, Versions,
-    cloud::{query_value, xml::Element},
+    cloud::{no_credential, query_value, xml::Element},
     net::{Failure, Http, Response, wait},
     retry::{Schedule, patiently},
 };
@@ -58,7 +58,7 @@ impl GoogleControl {
 
     async fn send(&self, method: Method, url: String, body: Bytes) -> Result<Response, Failure> {
         let never = |error: String| Failure::Never(error);
-        let credential = self.store.credentials().get_credential().await.map_err(|e| never(e.to_string()))?;
+        let credential = self.store.credentials().get_credential().await.map_err(|e| no_credential(&e))?;
         let request = http::Request::builder()
             .method(method)
             .uri(url)
@@ -258,7 +258,12 @@ impl Locks for GoogleControl {
         };
         let until = jiff::Timestamp::from_microsecond(lock.until).map_err(|e| self.refused(format!("no lock can end then: {e}")))?;
         let until = until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        self.patch("lock", name, None, &json!({ "retention": { "mode": mode, "retainUntilTime": until } }))
+        let change = json!({ "retention": { "mode": mode, "retainUntilTime": until } });
+        // Google calls it an override also to bind more strictly.
+        let stricter = lock.mode == LockMode::Compliance && self.lock_of(name, None)?.is_some_and(|lock| lock.mode == LockMode::Governance);
+        let rest = format!("{}{}", self.object(name, None), if stricter { "?overrideUnlockedRetention=true" } else { "" });
+        let done = self.ask("lock", Method::PATCH, &rest, Some(&change))?;
+        done.map(drop).ok_or_else(|| StoreError::NotFound { name: name.clone() })
     }
 
     fn lock_of(&self, name: &ObjectName, version: Option<&str>) -> StoreResult<Option<ObjectLock>> {

@@ -1,0 +1,200 @@
+//! Export as a book: memories in the order in which they happened, in volumes, each a PDF for archives.
+//!
+//! A volume ends by what is in it alone, so that the same state gives the same volumes. One is gathered and set at a time: memory is bounded by a
+//! volume and the memories of a day, or those without one.
+
+mod binder;
+mod leaves;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use keepsake_formats::book::{Book, Paper, Typesetter};
+use keepsake_record::{
+    Entity, Memory, OwnerId, Sha256Digest, Timestamp,
+    layout::{DayPath, ShardPrefix},
+};
+use keepsake_vault::{DayFileRow, Outcome, Snapshot};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use self::{
+    binder::Binder,
+    leaves::{Leaves, Names},
+};
+use crate::{Custody, CustodyError, CustodyResult, Monitor, copies::blocking, render::MediaReader};
+
+/// Days that are read at once.
+const DAYS: u32 = 64;
+
+/// How a book is to be.
+#[derive(Debug, Clone)]
+pub struct BookOptions {
+    /// The file to make; with more than one volume, `NAME-1.pdf`, `NAME-2.pdf` ….
+    pub out: PathBuf,
+    /// Its title; the owner's name unless told.
+    pub title: Option<String>,
+    /// The language of memories that name none, BCP 47; the owner's unless told.
+    pub language: Option<String>,
+    /// What it is printed on.
+    pub paper: Paper,
+    /// Whether each volume holds its memories as data, too.
+    pub with_data: bool,
+}
+
+/// A volume that was made.
+#[derive(Debug, Clone, Serialize)]
+pub struct VolumeFile {
+    /// The file's name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 over it.
+    pub sha256: Sha256Digest,
+    /// Its pages.
+    pub pages: usize,
+    /// The memories in it.
+    pub memories: usize,
+}
+
+/// How making a book went. Beside the volumes it stands as a file, too: their manifest.
+#[derive(Debug, Clone, Serialize)]
+pub struct BookReport {
+    /// What it is: `keepsake-book`.
+    pub format: &'static str,
+    /// The program that made it.
+    pub program: String,
+    /// The book's title.
+    pub title: String,
+    /// The state that it shows: the number of the last change, and its instant.
+    pub seq: u64,
+    /// When that was.
+    pub at: Timestamp,
+    /// Memories in it.
+    pub memories: u64,
+    /// Its volumes.
+    pub volumes: Vec<VolumeFile>,
+    /// What could not be shown and should have been, each with the reason.
+    pub skipped: Vec<(String, String)>,
+    /// What paper cannot hold and the book only names: recordings, films, documents.
+    pub named_only: u64,
+    /// Characters that no font has, printed as `[U+XXXX]`, so often each.
+    pub replaced: BTreeMap<String, u64>,
+}
+
+impl Custody {
+    /// Exports an owner's memories as a book.
+    ///
+    /// # Errors
+    /// Something is at the target, or it cannot be written or set. Pictures that cannot be shown are in the report.
+    pub async fn export_book(
+        &self,
+        owner: OwnerId,
+        options: &BookOptions,
+        typesetter: Arc<dyn Typesetter>,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<BookReport> {
+        let result = self.run_book(owner, options, typesetter, monitor).await;
+        let subject = options.out.display().to_string();
+        if let Ok(report) = &result
+            && !report.skipped.is_empty()
+        {
+            let entry = self.entry(Some(owner), "export", &subject, Outcome::Skipped, json!({ "skipped": report.skipped.len() }));
+            self.vault.audit(&entry).await?;
+            return result;
+        }
+        self.audited(Some(owner), "export", &subject, result).await
+    }
+
+    async fn run_book(
+        &self,
+        owner: OwnerId,
+        options: &BookOptions,
+        typesetter: Arc<dyn Typesetter>,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<BookReport> {
+        let mut snapshot = self.vault.snapshot(owner).await?;
+        let person = snapshot.owner().await?;
+        let names = names(&mut snapshot).await?;
+        let head = snapshot.head.clone();
+        let book = Book {
+            title: options.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| person.name.clone()),
+            author: person.name.clone(),
+            language: options.language.clone().or(person.settings.language).unwrap_or_else(|| "en".into()),
+            paper: options.paper,
+            date: Timestamp::from_micros(head.last_at)?,
+        };
+        // Where the file is to be does not belong to what it is.
+        let ident =
+            format!("{owner} {} {} {:?} {:?} {:?} {}", head.lineage, head.mark, book.title, book.language, book.paper, options.with_data);
+        let (sender, days) = mpsc::channel(4);
+        let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
+        let leaves = Leaves::new(names, media, options.paper);
+        tokio::spawn(read(snapshot, sender));
+        let report = BookReport {
+            format: "keepsake-book",
+            program: concat!("keepsake ", env!("CARGO_PKG_VERSION")).into(),
+            title: book.title.clone(),
+            seq: head.seq,
+            at: book.date,
+            memories: 0,
+            volumes: Vec::new(),
+            skipped: Vec::new(),
+            named_only: 0,
+            replaced: BTreeMap::new(),
+        };
+        let binder = Binder::new(options.clone(), book, ident, report);
+        let total = head.memories;
+        blocking(move || binder.bind(days, leaves, &*typesetter, &*monitor, total)).await
+    }
+}
+
+async fn names(snapshot: &mut Snapshot) -> CustodyResult<Names> {
+    let mut names = Names::default();
+    for (entity, into) in
+        [(Entity::Person, &mut names.people), (Entity::Place, &mut names.places), (Entity::Collection, &mut names.collections)]
+    {
+        for (id, line) in snapshot.entity_lines(entity, None).await? {
+            let value: serde_json::Value = serde_json::from_str(&line).map_err(|e| CustodyError::Damaged(format!("{id}: {e}")))?;
+            let parts = ["name", "locality", "country"].iter().filter_map(|field| value.get(field)?.as_str());
+            let mut parts: Vec<&str> = parts.collect();
+            parts.dedup();
+            into.insert(id, parts.join(", "));
+        }
+    }
+    Ok(names)
+}
+
+/// Reads the memories of day after day, the undated last.
+async fn read(mut snapshot: Snapshot, out: mpsc::Sender<CustodyResult<Vec<Memory>>>) {
+    let sent = send_days(&mut snapshot, &out).await;
+    if let Err(error) = sent {
+        // Nobody receives any more: then nobody waits for the error either.
+        drop(out.send(Err(error)).await);
+    }
+}
+
+async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<CustodyResult<Vec<Memory>>>) -> CustodyResult<()> {
+    let mut after = String::new();
+    loop {
+        let mut days = snapshot.days_after(&after, DAYS).await?;
+        let last = days.last().and_then(|day| day.day());
+        let is_end = last.is_none();
+        if is_end {
+            days.push(DayPath::new(None));
+        }
+        for day in days {
+            let rows = snapshot.day_rows(day, ShardPrefix::ROOT).await?;
+            let read = |row: DayFileRow| Memory::from_line(row.record.as_bytes()).map_err(CustodyError::from);
+            let mut memories = rows.into_iter().map(read).collect::<CustodyResult<Vec<_>>>()?;
+            memories.sort_by_key(|memory| (memory.when.sort_micros(), memory.created, memory.id));
+            if out.send(Ok(memories)).await.is_err() {
+                return Ok(());
+            }
+        }
+        match last {
+            Some(day) => after = day.to_string(),
+            None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Photos as every reader and printer knows them: decoded within bounds, upright, in plain colours, no larger than they can be seen.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType, metadata::Orientation};
+
+/// No picture is decoded with more pixels on a side,
+const SIDE_MAX: u32 = 30_000;
+/// or into more memory.
+const DECODED_BYTES_MAX: u64 = 512 << 20;
+/// Good enough that nobody sees the difference on paper.
+const QUALITY: u8 = 85;
+
+/// A picture as a JPEG without anything but pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The file.
+    pub jpeg: Vec<u8>,
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+/// Makes a JPEG of a picture: upright, with no side longer than `side_max` pixels, without anything but pixels.
+///
+/// # Errors
+/// Why it is no picture that can be shown, as a sentence.
+pub fn printable(original: &[u8], side_max: u32) -> Result<Picture, String> {
+    let reader = ImageReader::new(Cursor::new(original)).with_guessed_format().map_err(|e| e.to_string())?;
+    if reader.format().is_none() {
+        return Err("no picture of a kind that is known here".into());
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_MAX);
+    limits.max_image_height = Some(SIDE_MAX);
+    limits.max_alloc = Some(DECODED_BYTES_MAX);
+    let mut reader = reader;
+    reader.limits(limits);
+    let broken = |error: image::ImageError| format!("it cannot be decoded: {error}");
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    // Decoders of single formats look at the sides only.
+    if decoder.total_bytes() > DECODED_BYTES_MAX {
+        return Err(format!("{} MiB of pixels are more than are decoded for a book", decoder.total_bytes() >> 20));
+    }
+    let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    if picture.width().max(picture.height()) > side_max {
+        picture = picture.resize(side_max, side_max, FilterType::Triangle);
+    }
+    picture.apply_orientation(turned);
+    let (mut jpeg, width, height) = (Vec::new(), picture.width(), picture.height());
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+    on_white(picture).write_with_encoder(encoder).map_err(|e| format!("it cannot be written anew: {e}"))?;
+    Ok(Picture { jpeg, width, height })
+}
+
+/// Without transparency, as on paper.
+fn on_white(picture: DynamicImage) -> DynamicImage {
+    if !picture.color().has_alpha() {
+        return DynamicImage::ImageRgb8(picture.into_rgb8());
+    }
+    let mut opaque = image::RgbImage::new(picture.width(), picture.height());
+    for (to, from) in opaque.pixels_mut().zip(picture.into_rgba8().pixels()) {
+        let alpha = u16::from(from[3]);
+        for channel in 0..3 {
+            let mixed = (u16::from(from[channel]) * alpha + 255 * (255 - alpha)) / 255;
+            to[channel] = mixed as u8;
+        }
+    }
+    DynamicImage::ImageRgb8(opaque)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn png(picture: &DynamicImage) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, image::ImageFormat::Png).expect("encoded");
+        bytes.into_inner()
+    }
+
+    /// PNG's check of a chunk (ISO 3309).
+    fn crc(bytes: &[u8]) -> u32 {
+        let round = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        !bytes.iter().fold(!0_u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), round))
+    }
+
+    #[test]
+    fn pictures_become_small_and_opaque() {
+        let mut clear = image::RgbaImage::new(400, 100);
+        clear.put_pixel(0, 0, image::Rgba([0, 0, 0, 255]));
+        let small = printable(&png(&DynamicImage::ImageRgba8(clear)), 200).expect("a picture");
+        let back = image::load_from_memory(&small.jpeg).expect("a JPEG").into_rgb8();
+        assert_eq!((back.dimensions(), (small.width, small.height)), ((200, 50), (200, 50)));
+        assert!(back.get_pixel(150, 40).0.iter().all(|channel| *channel > 250), "clear is white");
+    }
+
+    #[test]
+    fn what_is_no_picture_says_so() {
+        assert!(printable(b"", 100).is_err());
+        assert!(printable(b"<svg xmlns='http://www.w3.org/2000/svg'/>", 100).is_err());
+        assert!(printable(b"%PDF-1.7", 100).is_err());
+        let mut cut = png(&DynamicImage::new_rgb8(64, 64));
+        cut.truncate(cut.len() / 2);
+        assert!(printable(&cut, 100).expect_err("it is cut off").contains("cannot be decoded"));
+        // A size that nobody has memory for, in a file of a few bytes.
+        let mut huge = png(&DynamicImage::new_rgb8(1, 1));
+        for side in [65_535_u32, 29_000] {
+            huge[16..20].copy_from_slice(&side.to_be_bytes());
+            huge[20..24].copy_from_slice(&side.to_be_bytes());
+            let checked = crc(&huge[12..29]);
+            huge[29..33].copy_from_slice(&checked.to_be_bytes());
+            assert!(printable(&huge, 100).is_err(), "{side}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Setting a volume: made into data, compiled, looked at for what has no shape, written as PDF.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use keepsake_formats::book::{Printed, Typesetter, Volume};
+use typst::{
+    diag::{SourceDiagnostic, Warned},
+    foundations::{Datetime, Smart},
+    layout::{Frame, FrameItem},
+};
+use typst_layout::PagedDocument;
+use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
+
+use crate::{Fonts, coverage::Cover, tree::Tree, world::Closed};
+
+const TEMPLATE: &str = include_str!("book.typ");
+/// A volume is set anew without the characters that turn out to have no shape; so often at most.
+const ATTEMPTS: usize = 4;
+
+/// Sets books.
+pub struct Press {
+    fonts: Arc<Fonts>,
+    creator: String,
+}
+
+impl Press {
+    /// With some fonts; `creator` is named in the files as the program that made them.
+    pub fn new(fonts: Fonts, creator: impl Into<String>) -> Self {
+        Self { fonts: Arc::new(fonts), creator: creator.into() }
+    }
+
+    fn try_set(&self, volume: &Volume, refused: &mut BTreeSet<char>) -> Result<Option<Printed>, String> {
+        let cover = Cover::new(&self.fonts, refused);
+        let mut tree = Tree { cover: &cover, fonts: &self.fonts, paper: volume.book.paper, pictures: Vec::new(), named: BTreeMap::new() };
+        let parts = volume.leaves.iter().any(|leaf| leaf.part.is_some());
+        let data = tree.volume(volume, parts).to_string().into_bytes();
+        let mut files = vec![("/volume.json".to_owned(), data)];
+        files.extend(tree.pictures.into_iter().enumerate().map(|(number, jpeg)| (format!("/m/{number}"), jpeg)));
+        files.extend(volume.data.iter().map(|data| ("/data.ndjson".to_owned(), data.clone())));
+        let replaced = cover.replaced();
+        let world = Closed::new(self.fonts.clone(), TEMPLATE, files, date_of(volume));
+        let Warned { output, .. } = typst::compile::<PagedDocument>(&world);
+        let document = output.map_err(|errors| told(&errors))?;
+        let mut shapeless = BTreeSet::new();
+        document.pages().iter().for_each(|page| find_shapeless(&page.frame, &mut shapeless));
+        if !shapeless.is_subset(refused) {
+            refused.extend(shapeless);
+            return Ok(None);
+        }
+        let standards = PdfStandards::new(&[PdfStandard::A_3a, PdfStandard::Ua_1]).map_err(|error| error.message().to_string())?;
+        let options = PdfOptions {
+            ident: Smart::Custom(volume.ident.clone()),
+            creator: Smart::Custom(Some(self.creator.clone())),
+            standards,
+            ..PdfOptions::default()
+        };
+        let pdf = typst_pdf::pdf(&document, &options).map_err(|errors| told(&errors))?;
+        Ok(Some(Printed { pdf, pages: document.pages().len(), replaced }))
+    }
+}
+
+impl Typesetter for Press {
+    fn set(&self, volume: &Volume) -> Result<Printed, String> {
+        let mut refused = BTreeSet::new();
+        let mut result = Err("characters without a shape turn up again and again".to_owned());
+        for _ in 0..ATTEMPTS {
+            let attempt = self.try_set(volume, &mut refused);
+            // What typst remembers of a volume is of no use to the next.
+            comemo::evict(0);
+            match attempt {
+                Ok(None) => {}
+                Ok(Some(printed)) => {
+                    result = Ok(printed);
+                    break;
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        result
+    }
+}
+
+fn date_of(volume: &Volume) -> Option<Datetime> {
+    let date = volume.book.date.to_jiff().to_zoned(jiff::tz::TimeZone::UTC);
+    Datetime::from_ymd(date.year().into(), date.month() as u8, date.day() as u8)
+}
+
+/// The characters of glyphs that are none.
+fn find_shapeless(frame: &Frame, found: &mut BTreeSet<char>) {
+    for (_, item) in frame.items() {
+        match item {
+            FrameItem::Group(group) => find_shapeless(&group.frame, found),
+            FrameItem::Text(text) => {
+                for glyph in text.glyphs.iter().filter(|glyph| glyph.id == 0) {
+                    found.extend(text.text[glyph.range()].chars().filter(|c| !c.is_whitespace()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Errors as a sentence, each kind once.
+fn told(errors: &[SourceDiagnostic]) -> String {
+    let all: BTreeMap<String, ()> = errors.iter().map(|error| (error.message.to_string(), ())).collect();
+    all.into_keys().take(3).collect::<Vec<_>>().join("; ")
+}

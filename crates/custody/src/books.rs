@@ -13,9 +13,8 @@ use keepsake_record::{
     Entity, Memory, OwnerId, Sha256Digest, Timestamp,
     layout::{DayPath, ShardPrefix},
 };
-use keepsake_vault::{DayFileRow, Outcome, Snapshot};
+use keepsake_vault::{DayFileRow, Snapshot};
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use self::{
@@ -95,15 +94,7 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<BookReport> {
         let result = self.run_book(owner, options, typesetter, monitor).await;
-        let subject = options.out.display().to_string();
-        if let Ok(report) = &result
-            && !report.skipped.is_empty()
-        {
-            let entry = self.entry(Some(owner), "export", &subject, Outcome::Skipped, json!({ "skipped": report.skipped.len() }));
-            self.vault.audit(&entry).await?;
-            return result;
-        }
-        self.audited(Some(owner), "export", &subject, result).await
+        self.audited_export(owner, &options.out, result, |report| report.skipped.len()).await
     }
 
     async fn run_book(
@@ -165,16 +156,25 @@ async fn names(snapshot: &mut Snapshot) -> CustodyResult<Names> {
     Ok(names)
 }
 
-/// Reads the memories of day after day, the undated last.
-async fn read(mut snapshot: Snapshot, out: mpsc::Sender<CustodyResult<Vec<Memory>>>) {
-    let sent = send_days(&mut snapshot, &out).await;
-    if let Err(error) = sent {
-        // Nobody receives any more: then nobody waits for the error either.
-        drop(out.send(Err(error)).await);
-    }
+/// The memories of a day.
+#[derive(Default)]
+struct Day {
+    memories: Vec<Memory>,
+    /// Records that are none, by id, each with the reason.
+    damaged: Vec<(String, String)>,
 }
 
-async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<CustodyResult<Vec<Memory>>>) -> CustodyResult<()> {
+/// What a reader sends: a day, or `None` once all were sent. One that ends without it has died.
+type Message = CustodyResult<Option<Day>>;
+
+/// Reads the memories of day after day, the undated last.
+async fn read(mut snapshot: Snapshot, out: mpsc::Sender<Message>) {
+    let sent = send_days(&mut snapshot, &out).await;
+    // If nobody receives any more, nobody waits for the end either.
+    drop(out.send(sent.map(|()| None)).await);
+}
+
+async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
     let mut after = String::new();
     loop {
         let mut days = snapshot.days_after(&after, DAYS).await?;
@@ -185,10 +185,7 @@ async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<CustodyResult<Vec
         }
         for day in days {
             let rows = snapshot.day_rows(day, ShardPrefix::ROOT).await?;
-            let read = |row: DayFileRow| Memory::from_line(row.record.as_bytes()).map_err(CustodyError::from);
-            let mut memories = rows.into_iter().map(read).collect::<CustodyResult<Vec<_>>>()?;
-            memories.sort_by_key(|memory| (memory.when.sort_micros(), memory.created, memory.id));
-            if out.send(Ok(memories)).await.is_err() {
+            if out.send(Ok(Some(memories_of(rows)))).await.is_err() {
                 return Ok(());
             }
         }
@@ -197,4 +194,17 @@ async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<CustodyResult<Vec
             None => return Ok(()),
         }
     }
+}
+
+/// The memories of rows in the order in which they happened.
+fn memories_of(rows: Vec<DayFileRow>) -> Day {
+    let mut day = Day::default();
+    for row in rows {
+        match Memory::from_line(row.record.as_bytes()) {
+            Ok(memory) => day.memories.push(memory),
+            Err(error) => day.damaged.push((row.id, error.to_string())),
+        }
+    }
+    day.memories.sort_by_key(|memory| (memory.when.sort_micros(), memory.created, memory.id));
+    day
 }

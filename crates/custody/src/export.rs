@@ -50,11 +50,22 @@ impl Custody {
     /// Something is at the target, or it cannot be written. Originals that cannot be read are in the report.
     pub async fn export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportReport> {
         let result = self.run_export(owner, options, monitor).await;
-        let subject = options.out.display().to_string();
+        self.audited_export(owner, &options.out, result, |report| report.skipped.len()).await
+    }
+
+    /// Notes how an export went: one that left something out is not complete.
+    pub(crate) async fn audited_export<T>(
+        &self,
+        owner: OwnerId,
+        out: &Path,
+        result: CustodyResult<T>,
+        skipped: impl Fn(&T) -> usize,
+    ) -> CustodyResult<T> {
+        let subject = out.display().to_string();
         if let Ok(report) = &result
-            && !report.skipped.is_empty()
+            && skipped(report) > 0
         {
-            let entry = self.entry(Some(owner), "export", &subject, Outcome::Skipped, json!({ "skipped": report.skipped.len() }));
+            let entry = self.entry(Some(owner), "export", &subject, Outcome::Skipped, json!({ "skipped": skipped(report) }));
             self.vault.audit(&entry).await?;
             return result;
         }

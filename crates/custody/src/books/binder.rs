@@ -14,7 +14,7 @@ use keepsake_record::{Memory, Sha256Digest};
 use tokio::sync::mpsc;
 
 use super::{
-    BookOptions, BookReport, VolumeFile,
+    BookOptions, BookReport, Message, VolumeFile,
     leaves::{self, Leaves, length},
 };
 use crate::{CustodyError, CustodyResult, Monitor};
@@ -41,17 +41,19 @@ pub(super) struct Binder {
     ident: String,
     report: BookReport,
     open: Open,
+    /// The month of the last leaf.
+    month: Option<String>,
     finished: Vec<PathBuf>,
 }
 
 impl Binder {
     pub fn new(options: BookOptions, book: Book, ident: String, report: BookReport) -> Self {
-        Self { options, book, ident, report, open: Open::default(), finished: Vec::new() }
+        Self { options, book, ident, report, open: Open::default(), month: None, finished: Vec::new() }
     }
 
     pub fn bind(
         mut self,
-        mut days: mpsc::Receiver<CustodyResult<Vec<Memory>>>,
+        mut days: mpsc::Receiver<Message>,
         leaves: Leaves,
         typesetter: &dyn Typesetter,
         monitor: &dyn Monitor,
@@ -77,36 +79,45 @@ impl Binder {
 
     fn gather(
         &mut self,
-        days: &mut mpsc::Receiver<CustodyResult<Vec<Memory>>>,
+        days: &mut mpsc::Receiver<Message>,
         leaves: &Leaves,
         typesetter: &dyn Typesetter,
         monitor: &dyn Monitor,
     ) -> CustodyResult<()> {
-        let mut part = None;
-        while let Some(memories) = days.blocking_recv() {
-            for memory in memories? {
+        loop {
+            let died = || Err(CustodyError::Damaged("reading the vault ended before its end: run this again".into()));
+            let Some(day) = days.blocking_recv().unwrap_or_else(died)? else { break };
+            for (id, reason) in day.damaged {
+                self.report.skipped.push((format!("memory {id}"), format!("its record cannot be read: {reason}")));
+            }
+            for memory in day.memories {
                 if monitor.cancelled() {
                     return Err(keepsake_repository::RepositoryError::Cancelled.into());
                 }
-                let month = leaves::part(&memory);
-                for (at, mut leaf) in leaves.of(&memory, VOLUME_CHARS).into_iter().enumerate() {
-                    if self.open.chars >= VOLUME_CHARS || self.open.picture_bytes >= VOLUME_PICTURE_BYTES {
-                        self.close(typesetter, monitor, false)?;
-                    }
-                    // A new part begins with a new month, and with a new volume.
-                    if part.as_ref() != Some(&month) || self.open.leaves.is_empty() {
-                        leaf.part = Some(month.clone());
-                        part = Some(month.clone());
-                    }
-                    if at == 0 {
-                        self.count(&memory);
-                    }
-                    self.add(leaf);
-                }
+                self.gather_memory(&memory, leaves, typesetter, monitor)?;
                 monitor.advance(1, 0);
             }
         }
         self.close(typesetter, monitor, true)
+    }
+
+    fn gather_memory(&mut self, memory: &Memory, leaves: &Leaves, typesetter: &dyn Typesetter, monitor: &dyn Monitor) -> CustodyResult<()> {
+        let month = leaves::part(memory);
+        for (at, mut leaf) in leaves.of(memory, VOLUME_CHARS).into_iter().enumerate() {
+            if self.open.chars >= VOLUME_CHARS || self.open.picture_bytes >= VOLUME_PICTURE_BYTES {
+                self.close(typesetter, monitor, false)?;
+            }
+            // A new part begins with a new month, and with a new volume.
+            if self.month.as_ref() != Some(&month) || self.open.leaves.is_empty() {
+                leaf.part = Some(month.clone());
+                self.month = Some(month.clone());
+            }
+            if at == 0 {
+                self.count(memory);
+            }
+            self.add(leaf);
+        }
+        Ok(())
     }
 
     fn count(&mut self, memory: &Memory) {
@@ -139,7 +150,9 @@ impl Binder {
             Ok(printed) => printed,
             Err(_) => {
                 self.leave_out(&mut volume, typesetter, monitor)?;
-                typesetter.set(&volume).map_err(|error| CustodyError::Refused(format!("volume {number} cannot be set: {error}")))?
+                typesetter.set(&volume).map_err(|error| {
+                    CustodyError::Refused(format!("volume {number} cannot be set: {error}; `--format json` hands everything out"))
+                })?
             }
         };
         monitor.advance(0, pdf.len() as u64);

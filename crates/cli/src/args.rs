@@ -176,12 +176,15 @@ pub struct Import {
 
 #[derive(ClapArgs)]
 pub struct Export {
-    /// The format: `json` is everything, for programs; `pdf` is a book for people, to be kept as long as paper
+    /// The format: `json` is everything, for programs; `csv` are tables; `pdf` is a book for people, to be kept as long as paper
     #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
     pub format: ExportFormat,
     /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
+    /// Of tables: `spreadsheet` keeps programs from taking cells for formulas
+    #[arg(long, value_enum)]
+    pub dialect: Option<Dialect>,
     /// Of a book: its title, instead of the owner's name
     #[arg(long)]
     pub title: Option<String>,
@@ -203,8 +206,18 @@ pub struct Export {
 pub enum ExportFormat {
     /// The bundle as a BagIt bag: everything, and the way back
     Json,
+    /// Tables as CSV with a data package, and the originals, as a BagIt bag
+    Csv,
     /// A book: PDF/A-3a and PDF/UA-1
     Pdf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Dialect {
+    /// Cells as they are
+    Faithful,
+    /// A byte order mark, and an apostrophe before what looks like a formula
+    Spreadsheet,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

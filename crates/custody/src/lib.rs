@@ -59,7 +59,7 @@ pub use config::{Config, Origin, Setting};
 pub use copies::RepositoryView;
 pub use elsewhere::Elsewhere;
 pub use error::{CustodyError, CustodyResult, ErrorKind};
-pub use export::{ExportOptions, ExportReport};
+pub use export::{BagFormat, ExportOptions, ExportReport};
 pub use folders::FolderReport;
 pub use home::{Custody, InitReport};
 pub use import::{ImportMode, ImportOptions, ImportReport};
@@ -84,6 +84,7 @@ pub use destinations::{
 pub use keepsake_formats::{
     book::{Paper, Typesetter},
     import::{FieldMap, Format},
+    tables::Dialect,
 };
 pub use keepsake_repository::{
     CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RepairReport, RestoreOptions, RestoreOutcome, Share,

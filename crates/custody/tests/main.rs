@@ -18,3 +18,4 @@ mod recorded;
 mod rewriting;
 mod several;
 mod support;
+mod tables;

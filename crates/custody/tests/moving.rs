@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keepsake_custody::{BackupKind, Bundle, ExportOptions, ImportMode, ImportOptions, Password, RestoreChoice, Silent, Source};
+use keepsake_custody::{BackupKind, BagFormat, Bundle, ExportOptions, ImportMode, ImportOptions, Password, RestoreChoice, Silent, Source};
 
 use crate::support::{Home, data, home};
 
@@ -48,7 +48,11 @@ async fn exports_come_back_equal_from_every_container() {
     let wanted = from.custody.data_id(from.owner).await.expect("data ID");
     for name in ["bag", "bag.zip"] {
         let out = from.folder.path().join(name);
-        let report = from.custody.export(from.owner, &ExportOptions { out: out.clone() }, Arc::new(Silent)).await.expect("export");
+        let report = from
+            .custody
+            .export(from.owner, &ExportOptions { out: out.clone(), format: BagFormat::Json }, Arc::new(Silent))
+            .await
+            .expect("export");
         assert!(report.skipped.is_empty() && report.memories == 3415 + 54 + 27);
         let to = home().await;
         let owner = to.custody.bundle_owner(&Bundle::open(&out).expect("a bundle"), None).await.expect("owner");
@@ -61,7 +65,10 @@ async fn exports_come_back_equal_from_every_container() {
         assert!(again.nothing_new(), "{name}");
     }
     assert!(
-        from.custody.export(from.owner, &ExportOptions { out: from.folder.path().join("bag") }, Arc::new(Silent)).await.is_err(),
+        from.custody
+            .export(from.owner, &ExportOptions { out: from.folder.path().join("bag"), format: BagFormat::Json }, Arc::new(Silent))
+            .await
+            .is_err(),
         "nothing is overwritten"
     );
 }
@@ -73,7 +80,7 @@ async fn an_export_is_a_bag_that_others_check() {
     let draft = keepsake_custody::MemoryDraft { text: "in the bag".into(), ..Default::default() };
     from.custody.add_memory(from.owner, &draft).await.expect("add");
     let out = from.folder.path().join("bag");
-    from.custody.export(from.owner, &ExportOptions { out: out.clone() }, Arc::new(Silent)).await.expect("export");
+    from.custody.export(from.owner, &ExportOptions { out: out.clone(), format: BagFormat::Json }, Arc::new(Silent)).await.expect("export");
     let mut lines: Vec<String> =
         std::fs::read_to_string(out.join("manifest-sha256.txt")).expect("manifest").lines().map(str::to_owned).collect();
     lines.sort_by(|a, b| a[66..].cmp(&b[66..]));

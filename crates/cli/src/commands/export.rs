@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keepsake_custody::{BookOptions, BookReport, CustodyError, CustodyResult, ExportOptions, Paper};
+use keepsake_custody::{BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, ExportOptions, Paper};
 use keepsake_press::{Fonts, Press};
 use serde_json::json;
 
@@ -21,10 +21,20 @@ const NAMED: usize = 20;
 pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
     match args.format {
-        args::ExportFormat::Json if of_book => {
+        args::ExportFormat::Json | args::ExportFormat::Pdf if args.dialect.is_some() => {
+            Err(CustodyError::Usage("--dialect belongs to tables: add --format csv".into()))
+        }
+        args::ExportFormat::Json | args::ExportFormat::Csv if of_book => {
             Err(CustodyError::Usage("--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf".into()))
         }
-        args::ExportFormat::Json => bag(context, args).await,
+        args::ExportFormat::Json => bag(context, args, BagFormat::Json).await,
+        args::ExportFormat::Csv => {
+            let dialect = match args.dialect {
+                None | Some(args::Dialect::Faithful) => Dialect::Faithful,
+                Some(args::Dialect::Spreadsheet) => Dialect::Spreadsheet,
+            };
+            bag(context, args, BagFormat::Csv(dialect)).await
+        }
         args::ExportFormat::Pdf => book(context, args).await,
     }
 }
@@ -89,11 +99,11 @@ fn tell_book(context: &Context, report: &BookReport) {
     out.say("It is PDF/A-3a and PDF/UA-1: for archives, and for those who cannot see it. Beside it stands a manifest with its SHA-256.");
 }
 
-async fn bag(context: &Context, args: &args::Export) -> CustodyResult<u8> {
+async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> CustodyResult<u8> {
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
     let progress = context.progress();
-    let report = custody.export(owner, &ExportOptions { out: args.out.clone() }, progress.clone()).await;
+    let report = custody.export(owner, &ExportOptions { out: args.out.clone(), format }, progress.clone()).await;
     progress.finish();
     let report = report?;
     custody.close().await;
@@ -108,7 +118,10 @@ async fn bag(context: &Context, args: &args::Export) -> CustodyResult<u8> {
     for (path, reason) in &report.skipped {
         out.warn(format!("left out {path}: {reason}"));
     }
-    out.say("It is a BagIt bag: its manifest lets anybody check it, `keepsake import` takes it back.");
+    out.say(match format {
+        BagFormat::Json => "It is a BagIt bag: its manifest lets anybody check it, `keepsake import` takes it back.",
+        BagFormat::Csv(_) => "It is a BagIt bag: its manifest lets anybody check it, datapackage.json says what is in the tables.",
+    });
     let code = if report.skipped.is_empty() { COMPLETE } else { SKIPPED };
     out.summary(code, json!(report));
     Ok(code)

@@ -129,7 +129,11 @@ fn write(
     }
     let tables = match format {
         BagFormat::Json => None,
-        BagFormat::Csv(dialect) => Some(Tables::new(dialect).map_err(CustodyError::io(target))?),
+        BagFormat::Csv(dialect) => {
+            // Beside the target, where there is room, and where the words of memories belong.
+            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(Tables::new(dialect, folder).map_err(CustodyError::io(folder))?)
+        }
     };
     let bag = BagWriter::create(target, Container::of(target)).map_err(CustodyError::io(target))?;
     let mut writing = Writing { bag, tables, media, target, skipped: Vec::new(), monitor };
@@ -159,14 +163,18 @@ impl Writing<'_> {
             Body::Gone => return Ok(()),
             Body::Spans(spans) => {
                 let bytes = spans.concat();
+                let below = path.strip_prefix("data/").unwrap_or(&path);
                 match &mut self.tables {
-                    Some(tables) => {
-                        let below = path.trim_start_matches("data/");
-                        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                            tables.line(below, line).map_err(CustodyError::io(self.target))?;
+                    Some(tables) if Tables::takes(below) => {
+                        for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty()) {
+                            if let Err(reason) = tables.line(below, line).map_err(CustodyError::io(self.target))? {
+                                let place = format!("{path}, line {number}");
+                                self.monitor.problem(&place, &reason);
+                                self.skipped.push((place, reason));
+                            }
                         }
                     }
-                    None => self.put(&path, bytes.len() as u64, &mut bytes.as_slice())?,
+                    _ => self.put(&path, bytes.len() as u64, &mut bytes.as_slice())?,
                 }
                 bytes.len() as u64
             }

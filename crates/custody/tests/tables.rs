@@ -17,40 +17,44 @@ keys = {r["name"]: r["schema"] for r in package["resources"]}
 def rows(name):
     with open(tables / (name + ".csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            record = {}
-            for column, cell in row.items():
-                if cell == "":
-                    continue
-                value = cell if types[name][column] in ("string", "datetime") else json.loads(cell)
-                record.update(value) if column == "extra" else record.__setitem__(column, value)
-            yield record
+            cells = {column: cell for column, cell in row.items() if cell != ""}
+            yield {c: v if types[name][c] in ("string", "date", "datetime") else json.loads(v) for c, v in cells.items()}
 def nest(record, name, fields):
     inside = {field: record.pop(field) for field in fields if field in record}
     if inside:
-        record[name] = {**record.get(name, {}), **inside}
+        record[name] = inside
+def merge(record, extra):
+    for key, value in extra.items():
+        record[key] = merge(record[key], value) if key in record else value
+    return record
+def whole(record):
+    return merge(record, record.pop("extra", {}))
 WHEN, POSITION = ["day", "edtf", "instant", "zone"], ["latitude", "longitude", "altitude", "accuracy"]
 memories = {}
 for record in rows("memories"):
     nest(record, "when", WHEN)
     nest(record, "position", POSITION)
-    memories[record["id"]] = record
+    memories[record["id"]] = whole(record)
 for record in rows("attachments"):
     memory = memories[record.pop("memory")]
     assert record.pop("number") == len(memory.setdefault("attachments", []))
+    path = record.pop("path", None)
+    assert path is None or (tables / path).stat().st_size == record["bytes"], path
     nest(record, "medium", ["bytes", "sha256"])
     nest(record, "captured", WHEN)
     nest(record, "position", POSITION)
-    memory["attachments"].append(record)
+    memory["attachments"].append(whole(record))
 for record in rows("members"):
-    memories[record.pop("memory")].setdefault("collections", []).append(record)
+    memories[record.pop("memory")].setdefault("collections", []).append(whole(record))
 for table, field, column in (("memory_tags", "tags", "tag"), ("memory_people", "people", "person")):
     for record in rows(table):
         memories[record["memory"]].setdefault(field, []).append(record[column])
 for record in rows("custom"):
-    memories[record["memory"]].setdefault("custom", {})[record["key"]] = record.get("value")
+    memories[record["memory"]].setdefault("custom", {})[record["key"]] = record["value"]
 def filled(value):
+    # Whether an object or a list that is empty is there or not, no record tells apart.
     if isinstance(value, dict):
-        return {key: filled(inside) for key, inside in value.items() if inside not in ({}, [], "")}
+        return {key: filled(inside) for key, inside in value.items() if inside not in ({}, [])}
     return [filled(inside) for inside in value] if isinstance(value, list) else value
 expected = {}
 for path in sorted((lines / "memories").rglob("*.ndjson")):
@@ -60,12 +64,14 @@ for path in sorted((lines / "memories").rglob("*.ndjson")):
 assert memories.keys() == expected.keys(), (len(memories), len(expected))
 for id, record in expected.items():
     assert filled(memories[id]) == filled(record), (filled(memories[id]), filled(record))
-for name in ("collections", "people", "places", "tags"):
-    path = lines / (name + ".ndjson")
-    there = [json.loads(line) for line in open(path, encoding="utf-8")] if path.exists() else []
+files = {name: [lines / (name + ".ndjson")] for name in ("collections", "people", "places", "tags", "consents")}
+files |= {"owners": [lines / "owner.json"], "insights": sorted((lines / "insights").glob("*.ndjson"))}
+for name, paths in files.items():
+    there = [json.loads(line) for path in paths if path.exists() for line in open(path, encoding="utf-8")]
     found = list(rows(name))
     for record in found:
         nest(record, "position", POSITION)
+        whole(record)
     assert [filled(r) for r in found] == [filled(r) for r in there], (name, found, there)
 for name, schema in keys.items():
     for key in schema["foreignKeys"]:
@@ -115,10 +121,19 @@ async fn odd_cells_come_back() {
         let title = draft.title.clone().map(|title| title.replace(['\r', '\n', '\t', '\u{1}'], " "));
         add(&home, MemoryDraft { title, attach: vec![attach.clone()], ..draft }).await;
     }
-    assert_eq!(compare(&home).await, "5 memories, 5 attachments\n");
+    let rows = home.folder.path().join("rows.ndjson");
+    let fields = r#""below": -5, "word": "-5", "none": null, "empty": "", "list": [1, "=2;=3"], "tiny": 1e-7, "nested": {"a": {}}"#;
+    fs::write(&rows, format!("{{\"id\": \"1\", \"date\": \"2024-03-20\", \"text\": \"x;=1+1\\n=2\", {fields}}}\n")).expect("written");
+    let mut options = ImportOptions { map: "id=id,date=date,text=text".parse().expect("a map"), ..ImportOptions::default() };
+    options.format = keepsake_custody::Format::from_name("ndjson");
+    home.custody.import(home.owner, &rows, &options, ImportMode::Apply, Arc::new(Silent)).await.expect("import");
+    assert_eq!(compare(&home).await, "6 memories, 5 attachments\n");
     let safe = export(&home, "safe", BagFormat::Csv(Dialect::Spreadsheet)).await;
     let cells = text(&safe.join("data/memories.csv"));
     assert!(cells.starts_with('\u{feff}') && cells.contains(",'=1+1,") && !cells.contains(",=1+1,"), "{cells}");
+    assert!(cells.contains("x;'=1+1\n'=2"), "also where cells are cut at semicolons and lines: {cells}");
+    let custom = text(&safe.join("data/custom.csv"));
+    assert!(custom.contains(",below,-5\r\n") && custom.contains("=2\\u003b=3"), "{custom}");
     let names = text(&safe.join("data/attachments.csv"));
     assert!(names.contains("'=odd"), "{names}");
     let (one, two) = (home.folder.path().join("one"), home.folder.path().join("two"));

@@ -1,5 +1,5 @@
 //! The containers of an export: a folder, a ZIP archive or a TAR.GZ archive, each a BagIt bag (RFC 8493) whose payload is
-//! the bundle's `data/`. Written front to back; nothing but the manifest is held in memory.
+//! the bundle's `data/`, or what a writer makes of it. Written front to back; nothing but the manifest is held in memory.
 
 use std::{
     fs,

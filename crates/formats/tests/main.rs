@@ -3,4 +3,5 @@
 mod containers;
 mod fuzzing;
 mod readers;
+mod tables;
 mod taken;

@@ -3,15 +3,21 @@
 /// A table.
 pub(super) struct Table {
     pub name: &'static str,
-    /// Each with its type of Table Schema; `any` is JSON.
+    /// Each with its type of Table Schema; `any` is JSON. `when.day` is a field inside `when`, and its column is `day`; what begins with `=` is in no record.
     pub columns: &'static [(&'static str, &'static str)],
     /// What tells rows apart.
     pub key: &'static [&'static str],
-    /// Columns that name a row of another table: the column, the table, and its key.
+    /// Columns that name a row of another table, which is surely there: the column, the table, and its key.
     pub refers: &'static [(&'static str, &'static str, &'static str)],
 }
 
 const S: &str = "string";
+
+/// What a column is called in the file.
+pub(super) fn column_name(column: &str) -> &str {
+    let inner = column.split_once('.').map_or(column, |(_, field)| field);
+    inner.strip_prefix('=').unwrap_or(inner)
+}
 
 /// All tables, those that others refer to first.
 pub(super) const TABLES: [Table; 13] = [
@@ -35,10 +41,10 @@ pub(super) const TABLES: [Table; 13] = [
             ("locality", S),
             ("area", S),
             ("country", S),
-            ("latitude", "number"),
-            ("longitude", "number"),
-            ("altitude", "number"),
-            ("accuracy", "number"),
+            ("position.latitude", "number"),
+            ("position.longitude", "number"),
+            ("position.altitude", "number"),
+            ("position.accuracy", "number"),
             ("custom", "object"),
             ("extra", "object"),
         ],
@@ -49,7 +55,7 @@ pub(super) const TABLES: [Table; 13] = [
         name: "collections",
         columns: &[("id", S), ("name", S), ("kind", S), ("description", S), ("parent", S), ("custom", "object"), ("extra", "object")],
         key: &["id"],
-        refers: &[("parent", "", "id")],
+        refers: &[],
     },
     Table { name: "tags", columns: &[("name", S), ("colour", S), ("description", S), ("extra", "object")], key: &["name"], refers: &[] },
     Table {
@@ -60,17 +66,17 @@ pub(super) const TABLES: [Table; 13] = [
             ("title", S),
             ("text", S),
             ("language", S),
-            ("day", S),
-            ("instant", "datetime"),
-            ("edtf", S),
-            ("zone", S),
+            ("when.day", "date"),
+            ("when.instant", "datetime"),
+            ("when.edtf", S),
+            ("when.zone", S),
             ("created", "datetime"),
             ("modified", "datetime"),
             ("place", S),
-            ("latitude", "number"),
-            ("longitude", "number"),
-            ("altitude", "number"),
-            ("accuracy", "number"),
+            ("position.latitude", "number"),
+            ("position.longitude", "number"),
+            ("position.altitude", "number"),
+            ("position.accuracy", "number"),
             ("visibility", S),
             ("sensitivity", S),
             ("starred", "boolean"),
@@ -79,31 +85,32 @@ pub(super) const TABLES: [Table; 13] = [
             ("extra", "object"),
         ],
         key: &["id"],
-        refers: &[("place", "places", "id")],
+        refers: &[],
     },
     Table {
         name: "attachments",
         columns: &[
-            ("memory", S),
-            ("number", "integer"),
+            ("=memory", S),
+            ("=number", "integer"),
+            ("=path", S),
             ("key", S),
             ("name", S),
             ("mediaType", S),
-            ("bytes", "integer"),
-            ("sha256", S),
+            ("medium.bytes", "integer"),
+            ("medium.sha256", S),
             ("role", S),
             ("of", S),
             ("alt", S),
             ("caption", S),
             ("camera", S),
-            ("day", S),
-            ("instant", "datetime"),
-            ("edtf", S),
-            ("zone", S),
-            ("latitude", "number"),
-            ("longitude", "number"),
-            ("altitude", "number"),
-            ("accuracy", "number"),
+            ("captured.day", "date"),
+            ("captured.instant", "datetime"),
+            ("captured.edtf", S),
+            ("captured.zone", S),
+            ("position.latitude", "number"),
+            ("position.longitude", "number"),
+            ("position.altitude", "number"),
+            ("position.accuracy", "number"),
             ("width", "integer"),
             ("height", "integer"),
             ("orientation", "integer"),
@@ -117,20 +124,25 @@ pub(super) const TABLES: [Table; 13] = [
     },
     Table {
         name: "members",
-        columns: &[("collection", S), ("memory", S), ("position", S), ("extra", "object")],
+        columns: &[("=memory", S), ("collection", S), ("position", S), ("extra", "object")],
         key: &["collection", "memory"],
-        refers: &[("collection", "collections", "id"), ("memory", "memories", "id")],
+        refers: &[("memory", "memories", "id")],
     },
-    Table { name: "memory_tags", columns: &[("memory", S), ("tag", S)], key: &["memory", "tag"], refers: &[("memory", "memories", "id")] },
+    Table {
+        name: "memory_tags",
+        columns: &[("=memory", S), ("=tag", S)],
+        key: &["memory", "tag"],
+        refers: &[("memory", "memories", "id")],
+    },
     Table {
         name: "memory_people",
-        columns: &[("memory", S), ("person", S)],
+        columns: &[("=memory", S), ("=person", S)],
         key: &["memory", "person"],
-        refers: &[("memory", "memories", "id"), ("person", "people", "id")],
+        refers: &[("memory", "memories", "id")],
     },
     Table {
         name: "custom",
-        columns: &[("memory", S), ("key", S), ("value", "any")],
+        columns: &[("=memory", S), ("=key", S), ("value", "any")],
         key: &["memory", "key"],
         refers: &[("memory", "memories", "id")],
     },
@@ -138,7 +150,7 @@ pub(super) const TABLES: [Table; 13] = [
         name: "consents",
         columns: &[("id", S), ("at", "datetime"), ("person", S), ("purpose", S), ("state", S), ("wording", S), ("extra", "object")],
         key: &["id"],
-        refers: &[("person", "people", "id")],
+        refers: &[],
     },
     Table {
         name: "insights",

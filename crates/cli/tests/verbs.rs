@@ -257,7 +257,7 @@ fn tables_are_a_bag_that_says_what_is_in_it() {
     home.run(&["memory", "add", "--text", "=1+1", "--date", "2024-03-17"]).ended(0);
     let out = home.file("tables");
     let said = home.run(&["export", "--format", "csv", "--dialect", "spreadsheet", "--out", text(&out)]).ended(0).out;
-    assert!(said.contains("1 memory in 14 files") && said.contains("datapackage.json"), "{said}");
+    assert!(said.contains("1 memory in 15 files") && said.contains("datapackage.json"), "{said}");
     assert!(std::fs::read_to_string(out.join("data/memories.csv")).expect("read").contains(",'=1+1,"));
     for wrong in [["--dialect", "faithful"], ["--title", "A book"]] {
         let refused = home.run(&["export", wrong[0], wrong[1], "--out", text(&home.file("x"))]).ended(2).err;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use keepsake_record::OwnerId;
 use keepsake_repository::{KdfCost, Password, Repository, RepositoryError};
-use keepsake_storage::{ObjectName, Prefixed, PutMode, Store};
+use keepsake_storage::{ObjectName, Prefixed, PutMode, Store, both};
 use keepsake_vault::RepositoryRow;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -248,8 +248,9 @@ pub(crate) fn free_place(store: &Arc<dyn Store>, folder: &str, from: u64) -> Cus
     for generation in from.. {
         let prefix = format!("{folder}/g{generation}");
         let inner: Arc<dyn Store> = Arc::new(Prefixed::new(store.clone(), ObjectName::new(&prefix)?));
-        if inner.list("snapshots")?.is_empty() {
-            for object in inner.list("")? {
+        let (snapshots, all) = both(&*inner, || inner.list("snapshots"), || inner.list(""));
+        if snapshots?.is_empty() {
+            for object in all? {
                 inner.delete(&object.name)?;
             }
             return Ok((inner, generation, prefix));

@@ -63,7 +63,7 @@ impl Custody {
                 bytes_stored,
                 skipped: skipped(&outcome.skipped),
             };
-            Ok((outcome.snapshot, repository.snapshot(&outcome.snapshot)?, report))
+            Ok((outcome.snapshot, outcome.written, report))
         })
         .await?;
         self.catalogue_other(owner, &id, &snapshot, "backup.folder").await?;

@@ -156,9 +156,13 @@ impl Custody {
         let lineage = self.vault.head(owner).await?.lineage;
         let name = name.to_owned();
         blocking(move || {
-            // In this order: a backup that runs meanwhile writes its snapshot after its indexes.
-            let (id, snapshot) = find(&repository, &name, Some(&lineage))?;
-            repository.load_index()?;
+            let (loaded, found) = repository.both(|| repository.load_index(), || find(&repository, &name, Some(&lineage)));
+            let (id, snapshot) = found?;
+            loaded?;
+            // A backup that ends meanwhile writes its indexes before its snapshot, and the one with the root last.
+            if !repository.has_tree(&snapshot.tree) {
+                repository.load_index()?;
+            }
             Ok((repository, id, snapshot))
         })
         .await

@@ -74,6 +74,8 @@ pub struct Totals {
 pub struct BackupOutcome {
     /// The new snapshot.
     pub snapshot: Id,
+    /// What was written as it.
+    pub written: Snapshot,
     /// Its root tree.
     pub tree: Id,
     /// What was read and added.
@@ -115,7 +117,7 @@ impl Repository {
         let snapshot = Snapshot { tree, ..snapshot };
         let id = self.write_file("snapshots", &serde_json::to_vec(&snapshot).expect("plain strings and numbers"))?;
         drop(lock);
-        Ok(BackupOutcome { snapshot: id, tree, totals, skipped })
+        Ok(BackupOutcome { snapshot: id, written: snapshot, tree, totals, skipped })
     }
 }
 

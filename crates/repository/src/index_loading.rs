@@ -1,6 +1,11 @@
 //! What of the index is in memory: read from the store or the local cache, asked for packs, told what not to trust.
 
-use crate::{Id, Repository, RepositoryError, RepositoryResult, index::Index, index_cache, index_file, repository::FILES_AT_ONCE};
+use crate::{
+    Id, Repository, RepositoryError, RepositoryResult,
+    index::{BlobKind, Index},
+    index_cache, index_file,
+    repository::FILES_AT_ONCE,
+};
 
 impl Repository {
     /// Reads all index files that are neither in memory nor in the local cache. Damaged ones are answered, not fatal: what
@@ -80,11 +85,14 @@ impl Repository {
         self.index.write().expect("no holder panics").distrust(pack);
     }
 
-    /// Packs that the index names and the store does not have, or has in another length. Lists all packs.
+    /// Packs that the index names and the store does not have, or has in another length. Lists all packs, unless none is named.
     ///
     /// # Errors
     /// The store cannot list.
     pub fn missing_packs(&self) -> RepositoryResult<Vec<Id>> {
+        if self.pack_ids().is_empty() {
+            return Ok(Vec::new());
+        }
         let there: std::collections::HashMap<Id, u64> = self.list_ids("data")?.into_iter().collect();
         Ok(self
             .index
@@ -94,6 +102,11 @@ impl Repository {
             .filter(|(id, bytes)| there.get(id) != Some(bytes))
             .map(|(id, _)| id)
             .collect())
+    }
+
+    /// Whether the loaded index names a tree.
+    pub fn has_tree(&self, tree: &Id) -> bool {
+        self.index.read().expect("no holder panics").contains(BlobKind::Tree, tree)
     }
 
     /// How many blobs the loaded index knows.

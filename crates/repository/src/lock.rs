@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use keepsake_storage::{ObjectName, PutMode, Store};
+use keepsake_storage::{ObjectName, PutMode, Store, both};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -115,18 +115,23 @@ struct State {
 }
 
 impl Locker {
-    /// Takes a lock. The lock is written before the others are read, so of two that come at once one sees the other.
-    pub fn acquire(&self, kind: LockKind) -> RepositoryResult<LockGuard> {
-        self.refuse_conflicts(kind, None)?;
+    /// Takes a lock, and asks something else once it is written. The lock is written before the others are read, so of two that come at
+    /// once one sees the other.
+    pub fn acquire<T: Send>(&self, kind: LockKind, meanwhile: impl FnOnce() -> T + Send) -> RepositoryResult<(T, LockGuard)> {
+        // Whoever wants to be alone asks again and again, and would keep others from beginning by writing first.
+        if kind == LockKind::Exclusive {
+            self.refuse_conflicts(kind, None)?;
+        }
         let name = self.write(kind)?;
-        if let Err(error) = self.refuse_conflicts(kind, Some(&name)) {
+        let (answer, conflicts) = both(&*self.store, meanwhile, || self.refuse_conflicts(kind, Some(&name)));
+        if let Err(error) = conflicts {
             self.store.delete(&name)?;
             return Err(error);
         }
         let state = Arc::new((Mutex::new(State { name, refreshed: self.ambient.now(), done: false, lost: false }), Condvar::new()));
         let (locker, shared) = (self.clone(), state.clone());
         let refresher = std::thread::spawn(move || refresh(&locker, kind, &shared));
-        Ok(LockGuard { state, locker: self.clone(), refresher: Some(refresher) })
+        Ok((answer, LockGuard { state, locker: self.clone(), refresher: Some(refresher) }))
     }
 
     fn write(&self, kind: LockKind) -> RepositoryResult<ObjectName> {

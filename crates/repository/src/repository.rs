@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use keepsake_storage::{ObjectName, PutMode, Store};
+use keepsake_storage::{ObjectName, PutMode, Store, both};
 
 use crate::{
     Ambient, GearTable, Id, KdfCost, LockKind, MasterKey, Monitor, Password, RepositoryError, RepositoryResult, Snapshot,
@@ -58,18 +58,6 @@ pub(crate) fn object(folder: &str, id: &Id) -> ObjectName {
     ObjectName::new(name).expect("hexadecimal names are valid")
 }
 
-/// Does two things that ask a store: at once if it is behind a network, where each takes as long as the way there.
-pub(crate) fn both<A: Send, B>(store: &dyn Store, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
-    if !store.is_far() {
-        return (first(), second());
-    }
-    std::thread::scope(|scope| {
-        let first = scope.spawn(first);
-        let second = second();
-        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
-    })
-}
-
 fn config_name() -> ObjectName {
     ObjectName::new("config").expect("a valid name")
 }
@@ -81,8 +69,9 @@ impl Repository {
     /// There is one already, or the store fails.
     pub fn init(store: Arc<dyn Store>, password: &Password, cost: KdfCost, ambient: Arc<dyn Ambient>) -> RepositoryResult<Self> {
         let place = store.describe();
-        let taken = store.head(&config_name())?.is_some() || !store.list("keys")?.is_empty() || !store.list("snapshots")?.is_empty();
-        if taken {
+        let (config, others) =
+            both(&*store, || store.head(&config_name()), || both(&*store, || store.list("keys"), || store.list("snapshots")));
+        if config?.is_some() || !others.0?.is_empty() || !others.1?.is_empty() {
             return Err(RepositoryError::AlreadyThere { place });
         }
         let key = MasterKey::random(&*ambient);
@@ -194,10 +183,10 @@ impl Repository {
     }
 
     pub(crate) fn lock(&self, kind: LockKind) -> RepositoryResult<LockGuard> {
-        let lock = Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone(), framed: !self.is_old() }
-            .acquire(kind)?;
+        let locker = Locker { store: self.store.clone(), key: self.key.clone(), ambient: self.ambient.clone(), framed: !self.is_old() };
         // Somebody may have replaced it by another since it was opened.
-        if self.store.head(&config_name())?.is_none() {
+        let (config, lock) = locker.acquire(kind, || self.store.head(&config_name()))?;
+        if config?.is_none() {
             return Err(RepositoryError::NoRepository { place: format!("{} any more: run this again", self.place()) });
         }
         Ok(lock)
@@ -253,6 +242,11 @@ impl Repository {
     /// The store cannot list.
     pub fn snapshot_ids(&self) -> RepositoryResult<Vec<Id>> {
         Ok(self.list_ids("snapshots")?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Does two things that ask its store: at once if that is behind a network.
+    pub fn both<A: Send, B>(&self, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+        both(&*self.store, first, second)
     }
 
     /// Removes snapshots. What only they needed stays until a prune.

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keepsake_storage::both;
+
 use crate::{
     Id, Repository, RepositoryError, RepositoryResult,
     crypto::{OVERHEAD_BYTES, fresh_iv},
@@ -159,10 +161,14 @@ impl<'r> Writer<'r> {
         if waiting >= index_file::INDEX_BLOBS || (due && waiting > 0) { self.index() } else { Ok(()) }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
     fn index(&self) -> RepositoryResult<()> {
         // Without the lock somebody may have taken these packs for leftovers already.
         self.lock.assert_held()?;
+        self.write_index()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
+    fn write_index(&self) -> RepositoryResult<()> {
         let packs = self.uploads.take_done();
         *self.last_index.lock().expect("no holder panics") = Instant::now();
         for part in index_file::parts(&packs) {
@@ -210,7 +216,11 @@ impl<'r> Writer<'r> {
     /// Sends off what is left, waits for all uploads, writes the index. Then a snapshot may be written.
     pub fn finish(self) -> RepositoryResult<Counters> {
         let sent = self.send_open().and_then(|()| self.uploads.drain());
-        if let Err(error) = sent.and_then(|()| self.refuse_if_pruned()).and_then(|()| self.index()) {
+        let allowed = |()| {
+            let (held, there) = both(&*self.repository.store, || self.lock.assert_held(), || self.refuse_if_pruned());
+            held.and(there)
+        };
+        if let Err(error) = sent.and_then(allowed).and_then(|()| self.write_index()) {
             // What no index names must not be taken for present by whoever uses this repository next.
             self.repository.forget_index();
             return Err(error);

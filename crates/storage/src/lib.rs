@@ -43,5 +43,5 @@ pub use probe::{Findings, probe};
 pub use recording::{Call, Recording};
 pub use retry::Retry;
 pub use settle::{Scope, Settled, settle};
-pub use store::{Caches, ObjectInfo, ObjectReader, PutMode, Store};
+pub use store::{Caches, ObjectInfo, ObjectReader, PutMode, Store, both};
 pub use sweep::{Kept, Swept, sweep_uploads, sweep_versions};

@@ -171,3 +171,15 @@ impl io::Read for ObjectReader {
         Ok(count)
     }
 }
+
+/// Does two things that ask a store: at once if it is behind a network, where each takes as long as the way there.
+pub fn both<A: Send, B>(store: &dyn Store, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    if !store.is_far() {
+        return (first(), second());
+    }
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+    })
+}

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod destination;
+mod export;
 mod memory;
 mod snapshot;
 
@@ -10,6 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     destination::{Add, Bucket, Destination},
+    export::{Dialect, Export, ExportFormat, ExportVerb, Paper},
     memory::{Collection, Memory},
     snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
 };
@@ -172,62 +174,6 @@ pub struct Import {
     /// Only tell what would happen
     #[arg(long)]
     pub dry_run: bool,
-}
-
-#[derive(ClapArgs)]
-pub struct Export {
-    /// The format: `json` is everything, for programs; `csv` are tables; `pdf` is a book for people, to be kept as long as paper
-    #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
-    pub format: ExportFormat,
-    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf
-    #[arg(long, value_name = "PATH")]
-    pub out: PathBuf,
-    /// Of tables: `spreadsheet` keeps programs from taking cells for formulas
-    #[arg(long, value_enum)]
-    pub dialect: Option<Dialect>,
-    /// Of a book: its title, instead of the owner's name
-    #[arg(long)]
-    pub title: Option<String>,
-    /// Of a book: what it is printed on; A5 unless told
-    #[arg(long, value_enum)]
-    pub paper: Option<Paper>,
-    /// Of a book: the language of memories that name none, such as `en` or `zh-Hant`
-    #[arg(long, value_name = "LANGUAGE")]
-    pub language: Option<String>,
-    /// Of a book: let each volume hold its memories as data, too
-    #[arg(long)]
-    pub with_data: bool,
-    /// Of a book: a folder of fonts, beside those that come with the program; the system's unless told
-    #[arg(long, value_name = "FOLDER")]
-    pub fonts: Vec<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// The bundle as a BagIt bag: everything, and the way back
-    Json,
-    /// Tables as CSV with a data package, and the originals, as a BagIt bag
-    Csv,
-    /// A book: PDF/A-3a and PDF/UA-1
-    Pdf,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Dialect {
-    /// Cells as they are
-    Faithful,
-    /// A byte order mark, and an apostrophe before what looks like a formula
-    Spreadsheet,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Paper {
-    /// 148 × 210 mm
-    A5,
-    /// 210 × 297 mm
-    A4,
-    /// 8.5 × 11 inches
-    Letter,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -6,6 +6,7 @@ mod demo;
 mod destination;
 mod doctor;
 mod export;
+mod exports;
 mod home;
 mod import;
 mod keys;
@@ -25,6 +26,7 @@ use std::{
 
 use clap::CommandFactory;
 use keepsake_custody::{Custody, CustodyError, CustodyResult, MissedCopies, Password, Source, SystemClock};
+use keepsake_record::Timestamp;
 use serde_json::json;
 
 use crate::{
@@ -157,4 +159,10 @@ fn man(context: &Context, out: Option<PathBuf>) -> CustodyResult<u8> {
         None => clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout()).map_err(failed("standard output".into()))?,
     }
     Ok(exit::COMPLETE)
+}
+
+/// The time.
+#[expect(clippy::disallowed_methods, reason = "how old something is is told by the real clock")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_jiff(jiff::Timestamp::now()).unwrap_or_else(|_| Timestamp::from_micros(0).expect("1970 is in range"))
 }

@@ -20,6 +20,29 @@ pub fn of(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
+/// A number of bytes as people write it: `4 GiB`, `500MB`, `1048576`.
+///
+/// # Errors
+/// What it should look like.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
+    let factor = match unit.trim() {
+        "" | "B" => 1.0,
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        "KiB" => 1024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        "TiB" => 1_099_511_627_776.0,
+        _ => return Err(format!("`{text}` is no size: write it like 4 GiB or 500 MB")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` is no size: write it like 4 GiB or 500 MB"))?;
+    Ok((number * factor).round() as u64)
+}
+
 /// `1.4 MiB`.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

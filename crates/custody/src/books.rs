@@ -21,7 +21,12 @@ use self::{
     binder::Binder,
     leaves::{Leaves, Names},
 };
-use crate::{Custody, CustodyError, CustodyResult, Monitor, copies::blocking, render::MediaReader};
+use crate::{
+    Custody, CustodyError, CustodyResult, Filter, Monitor,
+    copies::blocking,
+    filter::{Chosen, Named},
+    render::MediaReader,
+};
 
 /// Days that are read at once.
 const DAYS: u32 = 64;
@@ -31,6 +36,8 @@ const DAYS: u32 = 64;
 pub struct BookOptions {
     /// The file to make; with more than one volume, `NAME-1.pdf`, `NAME-2.pdf` ….
     pub out: PathBuf,
+    /// Which memories; all unless told.
+    pub filter: Option<Filter>,
     /// Its title; the owner's name unless told.
     pub title: Option<String>,
     /// The language of memories that name none, BCP 47; the owner's unless told.
@@ -116,12 +123,19 @@ impl Custody {
             date: Timestamp::from_micros(head.last_at)?,
         };
         // Where the file is to be does not belong to what it is.
-        let ident =
-            format!("{owner} {} {} {:?} {:?} {:?} {}", head.lineage, head.mark, book.title, book.language, book.paper, options.with_data);
+        let filter = options.filter.as_ref().map(Filter::as_str);
+        let ident = format!(
+            "{owner} {} {} {:?} {:?} {:?} {} {filter:?}",
+            head.lineage, head.mark, book.title, book.language, book.paper, options.with_data
+        );
+        let chosen = match &options.filter {
+            Some(filter) => Some(Chosen::new(filter, Named::of(&mut self.vault.as_of(owner, head.moment())).await?)?),
+            None => None,
+        };
         let (sender, days) = mpsc::channel(4);
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
         let leaves = Leaves::new(names, media, options.paper);
-        tokio::spawn(read(snapshot, sender));
+        tokio::spawn(read(snapshot, chosen, sender));
         let report = BookReport {
             format: "keepsake-book",
             program: concat!("keepsake ", env!("CARGO_PKG_VERSION")).into(),
@@ -168,13 +182,13 @@ struct Day {
 type Message = CustodyResult<Option<Day>>;
 
 /// Reads the memories of day after day, the undated last.
-async fn read(mut snapshot: Snapshot, out: mpsc::Sender<Message>) {
-    let sent = send_days(&mut snapshot, &out).await;
+async fn read(mut snapshot: Snapshot, chosen: Option<Chosen>, out: mpsc::Sender<Message>) {
+    let sent = send_days(&mut snapshot, chosen.as_ref(), &out).await;
     // If nobody receives any more, nobody waits for the end either.
     drop(out.send(sent.map(|()| None)).await);
 }
 
-async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
+async fn send_days(snapshot: &mut Snapshot, chosen: Option<&Chosen>, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
     let mut after = String::new();
     loop {
         let mut days = snapshot.days_after(&after, DAYS).await?;
@@ -185,7 +199,9 @@ async fn send_days(snapshot: &mut Snapshot, out: &mpsc::Sender<Message>) -> Cust
         }
         for day in days {
             let rows = snapshot.day_rows(day, ShardPrefix::ROOT).await?;
-            if out.send(Ok(Some(memories_of(rows)))).await.is_err() {
+            let mut memories = memories_of(rows);
+            memories.memories.retain(|memory| chosen.is_none_or(|chosen| chosen.takes(memory)));
+            if out.send(Ok(Some(memories))).await.is_err() {
                 return Ok(());
             }
         }

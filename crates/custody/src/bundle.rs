@@ -1,4 +1,6 @@
-//! Reading a bundle, wherever it is: a folder, a ZIP archive, or a snapshot.
+//! Reading a bundle, wherever it is: a folder, an archive, the parts of an export, or a snapshot.
+
+pub(crate) mod parts;
 
 use std::{
     io::{self, Read},
@@ -6,39 +8,56 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_formats::import::Input;
+use keepsake_formats::{bag::unlisted, import::Input};
 use keepsake_record::{Owner, bundle::Header};
 use keepsake_repository::{Id, NodeKind, Repository, RepositoryError};
 
 use crate::{CustodyError, CustodyResult, memories::hash_reader, snapshots::walk};
 
+/// The head of a bundle.
+const HEAD: &str = "keepsake.json";
+
 /// A bundle that can be read. Its methods block.
 pub struct Bundle {
     place: Place,
-    files: Vec<String>,
+    /// Its paths in order, each with the number of the input that has it.
+    files: Vec<(String, usize)>,
 }
 
 enum Place {
-    /// Files below a prefix, which ends in `data/`.
-    Input(Input, String),
+    /// Files below prefixes, which end in `data/`: an export, or its parts.
+    Inputs(Vec<(Input, String)>),
     Snapshot(Arc<Repository>, Id),
 }
 
 impl Bundle {
-    /// Opens a bundle in a folder or archive.
+    /// Opens a bundle in a folder or archive, or in all parts of an export: it is enough to name one of them, or the folder that they lie in.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or a part is missing.
     pub fn open(path: &Path) -> CustodyResult<Self> {
         let input = Input::open(path)?;
-        let all = input.files()?;
-        let head =
-            all.iter().map(|f| f.path.as_str()).filter(|p| *p == "keepsake.json" || p.ends_with("/keepsake.json")).min_by_key(|p| p.len());
-        let Some(prefix) = head.map(|p| p.trim_end_matches("keepsake.json").to_owned()) else {
-            return Err(CustodyError::Usage(format!("{} holds no Keepsake bundle: there is no keepsake.json in it", path.display())));
+        let inputs = match parts::parts_at(path, &input)? {
+            Some(parts) => parts,
+            None => vec![input],
         };
-        let files = all.iter().filter_map(|f| f.path.strip_prefix(&prefix)).map(str::to_owned).collect();
-        Ok(Self { place: Place::Input(input, prefix), files })
+        let (mut places, mut files) = (Vec::new(), Vec::new());
+        for input in inputs {
+            let all = input.files()?;
+            let heads = all.iter().map(|file| file.path.as_str()).filter(|path| *path == HEAD || path.ends_with("/keepsake.json"));
+            let prefix = match heads.min_by_key(|path| path.len()) {
+                Some(head) => Some(head.trim_end_matches(HEAD).to_owned()),
+                None => parts::group_of(&input).and(parts::bag_folder(&input)).map(|folder| format!("{folder}data/")),
+            };
+            let Some(prefix) = prefix else { continue };
+            files.extend(all.iter().filter_map(|file| Some((file.path.strip_prefix(&prefix)?.to_owned(), places.len()))));
+            places.push((input, prefix));
+        }
+        files.sort();
+        if !files.iter().any(|(path, _)| path == HEAD) {
+            return Err(CustodyError::Usage(format!("{} holds no Keepsake bundle: there is no keepsake.json in it", path.display())));
+        }
+        Ok(Self { place: Place::Inputs(places), files })
     }
 
     /// Opens the bundle of a snapshot whose index is loaded.
@@ -52,9 +71,10 @@ impl Bundle {
         let mut files = Vec::new();
         walk(&repository, data, "", &mut |path, node| {
             if node.kind == NodeKind::File {
-                files.push(path);
+                files.push((path, 0));
             }
         })?;
+        files.sort();
         Ok(Self { place: Place::Snapshot(repository, data), files })
     }
 
@@ -77,7 +97,7 @@ impl Bundle {
 
     /// The paths of a part of the bundle, in order.
     pub fn files_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        self.files.iter().map(String::as_str).filter(move |path| path.starts_with(prefix))
+        self.files.iter().map(|(path, _)| path.as_str()).filter(move |path| path.starts_with(prefix))
     }
 
     /// The files of the payload whose bytes are not what the bag's manifest says; none where there is no manifest.
@@ -85,18 +105,21 @@ impl Bundle {
     /// # Errors
     /// The manifest is there and cannot be read.
     pub fn altered_files(&self) -> CustodyResult<Vec<String>> {
-        let Place::Input(input, prefix) = &self.place else { return Ok(Vec::new()) };
-        let Some(bag) = prefix.strip_suffix("data/") else { return Ok(Vec::new()) };
-        let manifest = format!("{bag}manifest-sha256.txt");
-        if !input.files()?.iter().any(|f| f.path == manifest) {
-            return Ok(Vec::new());
-        }
-        let text = String::from_utf8_lossy(&input.whole(&manifest)?).into_owned();
+        let Place::Inputs(inputs) = &self.place else { return Ok(Vec::new()) };
         let mut altered = Vec::new();
-        for (digest, path) in text.lines().filter_map(|line| line.split_once("  ")) {
-            let found = input.open_file(&format!("{bag}{path}")).ok().and_then(|mut reader| hash_reader(&mut reader).ok());
-            if found.is_none_or(|(found, _)| found.to_string() != digest) {
-                altered.push(path.to_owned());
+        for (input, prefix) in inputs {
+            let Some(bag) = prefix.strip_suffix("data/") else { continue };
+            let manifest = format!("{bag}manifest-sha256.txt");
+            if !input.files()?.iter().any(|f| f.path == manifest) {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&input.whole(&manifest)?).into_owned();
+            for (digest, path) in text.lines().filter_map(|line| line.split_once("  ")) {
+                let path = unlisted(path);
+                let found = input.open_file(&format!("{bag}{path}")).ok().and_then(|mut reader| hash_reader(&mut reader).ok());
+                if found.is_none_or(|(found, _)| found.to_string() != digest) {
+                    altered.push(path);
+                }
             }
         }
         Ok(altered)
@@ -104,7 +127,20 @@ impl Bundle {
 
     /// Whether a file is there.
     pub fn has(&self, path: &str) -> bool {
-        self.files.iter().any(|f| f == path)
+        self.input_of(path).is_some()
+    }
+
+    /// The number of the input that has a file.
+    fn input_of(&self, path: &str) -> Option<usize> {
+        let at = self.files.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
+        Some(self.files[at].1)
+    }
+
+    /// The input that has a file, and the file's path in it.
+    fn place_in<'a>(&self, inputs: &'a [(Input, String)], path: &str) -> CustodyResult<(&'a Input, String)> {
+        let found = self.input_of(path).and_then(|number| inputs.get(number));
+        let (input, prefix) = found.ok_or_else(|| CustodyError::Damaged(format!("the bundle has no {path}")))?;
+        Ok((input, format!("{prefix}{path}")))
     }
 
     /// Reads a file whole.
@@ -113,7 +149,10 @@ impl Bundle {
     /// It is not there or damaged.
     pub fn whole(&self, path: &str) -> CustodyResult<Vec<u8>> {
         match &self.place {
-            Place::Input(input, prefix) => Ok(input.whole(&format!("{prefix}{path}"))?),
+            Place::Inputs(inputs) => {
+                let (input, path) = self.place_in(inputs, path)?;
+                Ok(input.whole(&path)?)
+            }
             Place::Snapshot(repository, tree) => {
                 let node = repository.node_at(tree, path)?.ok_or_else(|| CustodyError::Damaged(format!("the bundle has no {path}")))?;
                 Ok(repository.file_bytes(&node)?)
@@ -127,7 +166,10 @@ impl Bundle {
     /// It is not there.
     pub fn open_file(&self, path: &str) -> CustodyResult<Box<dyn Read>> {
         match &self.place {
-            Place::Input(input, prefix) => Ok(input.open_file(&format!("{prefix}{path}"))?),
+            Place::Inputs(inputs) => {
+                let (input, path) = self.place_in(inputs, path)?;
+                Ok(input.open_file(&path)?)
+            }
             Place::Snapshot(repository, tree) => {
                 let node = repository.node_at(tree, path)?.ok_or_else(|| CustodyError::Damaged(format!("the bundle has no {path}")))?;
                 let mut ids = node.content.unwrap_or_default();

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     Bundle, Custody, CustodyError, CustodyResult, Monitor, RestoreChoice, RestoreMode,
+    bundle::parts,
     drafts::{Job, Known, Prepared},
 };
 
@@ -152,7 +153,8 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
         let input = Input::open(path)?;
-        let format = options.format.map_or_else(|| import::detect(&input), Ok)?;
+        let is_part = options.format.is_none() && tokio::task::block_in_place(|| parts::parts_at(path, &input))?.is_some();
+        let format = if is_part { Format::Bundle } else { options.format.map_or_else(|| import::detect(&input), Ok)? };
         if format == Format::Bundle {
             return self.import_bundle(owner, path, options, mode, &*monitor).await;
         }

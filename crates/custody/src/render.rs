@@ -18,7 +18,7 @@ pub(crate) use self::{
     changed::ParentDays,
     data_id::data_id,
     spans::{change_key, change_spans, day_spans, entity_spans, memory_spans, node_time},
-    stream::{MediaReader, RenderedStream},
+    stream::{MediaReader, Message, RenderedStream},
 };
 use crate::CustodyResult;
 

@@ -109,7 +109,7 @@ async fn every_verb_leaves_its_entry() {
         c.restore_to(owner, &Source::Home, "latest", &out, Default::default(), Default::default(), silent.clone())
     );
     verb!("backup.folder: complete", c.backup_folder(owner, &out, silent.clone()));
-    let bag = ExportOptions { out: home.folder.path().join("bag"), format: Default::default() };
+    let bag = ExportOptions { out: home.folder.path().join("bag"), ..ExportOptions::default() };
     verb!("export: complete", c.export(owner, &bag, silent.clone()));
     verb!("export: denied", c.export(owner, &bag, silent.clone()));
     verb!("import.plan: complete", c.import(owner, &bag.out, &ImportOptions::default(), ImportMode::Plan, silent.clone()));

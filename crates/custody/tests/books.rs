@@ -41,7 +41,7 @@ impl Noting {
 fn options(home: &Home) -> BookOptions {
     let out = home.folder.path().join("out").join("book.pdf");
     fs::create_dir_all(out.parent().expect("a folder")).expect("made");
-    BookOptions { out, title: None, language: None, paper: Paper::A5, with_data: true }
+    BookOptions { out, filter: None, title: None, language: None, paper: Paper::A5, with_data: true }
 }
 
 async fn made(home: &Home, typesetter: &Arc<Noting>) -> CustodyResult<BookReport> {

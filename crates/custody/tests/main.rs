@@ -9,6 +9,7 @@ mod books;
 mod buckets;
 mod costs;
 mod cut_off;
+mod exports;
 mod format_page;
 mod histories;
 mod lost_media;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keepsake_custody::{BackupKind, BagFormat, Bundle, ExportOptions, ImportMode, ImportOptions, Password, RestoreChoice, Silent, Source};
+use keepsake_custody::{BackupKind, Bundle, ExportOptions, ImportMode, ImportOptions, Password, RestoreChoice, Silent, Source};
 
 use crate::support::{Home, data, home};
 
@@ -50,7 +50,7 @@ async fn exports_come_back_equal_from_every_container() {
         let out = from.folder.path().join(name);
         let report = from
             .custody
-            .export(from.owner, &ExportOptions { out: out.clone(), format: BagFormat::Json }, Arc::new(Silent))
+            .export(from.owner, &ExportOptions { out: out.clone(), ..ExportOptions::default() }, Arc::new(Silent))
             .await
             .expect("export");
         assert!(report.skipped.is_empty() && report.memories == 3415 + 54 + 27);
@@ -66,7 +66,7 @@ async fn exports_come_back_equal_from_every_container() {
     }
     assert!(
         from.custody
-            .export(from.owner, &ExportOptions { out: from.folder.path().join("bag"), format: BagFormat::Json }, Arc::new(Silent))
+            .export(from.owner, &ExportOptions { out: from.folder.path().join("bag"), ..ExportOptions::default() }, Arc::new(Silent))
             .await
             .is_err(),
         "nothing is overwritten"
@@ -80,7 +80,10 @@ async fn an_export_is_a_bag_that_others_check() {
     let draft = keepsake_custody::MemoryDraft { text: "in the bag".into(), ..Default::default() };
     from.custody.add_memory(from.owner, &draft).await.expect("add");
     let out = from.folder.path().join("bag");
-    from.custody.export(from.owner, &ExportOptions { out: out.clone(), format: BagFormat::Json }, Arc::new(Silent)).await.expect("export");
+    from.custody
+        .export(from.owner, &ExportOptions { out: out.clone(), ..ExportOptions::default() }, Arc::new(Silent))
+        .await
+        .expect("export");
     let mut lines: Vec<String> =
         std::fs::read_to_string(out.join("manifest-sha256.txt")).expect("manifest").lines().map(str::to_owned).collect();
     lines.sort_by(|a, b| a[66..].cmp(&b[66..]));

@@ -84,7 +84,10 @@ print(len(memories), "memories,", sum(len(m.get("attachments", [])) for m in mem
 
 async fn export(home: &Home, name: &str, format: BagFormat) -> std::path::PathBuf {
     let out = home.folder.path().join(name);
-    home.custody.export(home.owner, &ExportOptions { out: out.clone(), format }, Arc::new(Silent)).await.expect("export");
+    home.custody
+        .export(home.owner, &ExportOptions { out: out.clone(), format, ..ExportOptions::default() }, Arc::new(Silent))
+        .await
+        .expect("export");
     out
 }
 
@@ -141,7 +144,10 @@ async fn odd_cells_come_back() {
         fs::create_dir(folder).expect("made");
         for (name, format) in [("bag.zip", BagFormat::Json), ("csv.tar.gz", BagFormat::Csv(Dialect::Faithful))] {
             let out = folder.join(name);
-            home.custody.export(home.owner, &ExportOptions { out, format }, Arc::new(Silent)).await.expect("export");
+            home.custody
+                .export(home.owner, &ExportOptions { out, format, ..ExportOptions::default() }, Arc::new(Silent))
+                .await
+                .expect("export");
         }
     }
     for name in ["bag.zip", "csv.tar.gz"] {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use keepsake_record::Sha256Digest;
 use sha2::{Digest, Sha256};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -40,6 +41,28 @@ enum Out {
     TarGz(Box<tar::Builder<GzEncoder<fs::File>>>, String),
 }
 
+/// What a bag says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BagInfo {
+    /// Of which day it is, `YYYY-MM-DD`.
+    pub date: String,
+    /// Where it is one of several: what they have in common, which it is, and how many there are.
+    pub group: Option<(String, usize, usize)>,
+    /// What belongs to it and not to its payload: names without folders, and what is in them.
+    pub tags: Vec<(String, Vec<u8>)>,
+}
+
+/// A bag that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bagged {
+    /// Files of its payload.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// SHA-256 over its list of tag files, which names the list of all others: the same bag has the same.
+    pub digest: Sha256Digest,
+}
+
 /// Writes a bag.
 pub struct BagWriter {
     out: Out,
@@ -66,7 +89,8 @@ impl BagWriter {
         name.push(".part");
         let part = target.with_file_name(name);
         let root = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let root = root.split('.').next().filter(|r| !r.is_empty()).unwrap_or("export").to_owned();
+        let root = [".zip", ".tar.gz", ".tgz"].iter().fold(root.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name));
+        let root = if root.is_empty() || root.starts_with('.') { "export".to_owned() } else { root.to_owned() };
         let out = match container {
             Container::Folder => {
                 if part.exists() {
@@ -98,7 +122,7 @@ impl BagWriter {
             ));
         }
         let digest = data_encoding::HEXLOWER.encode(&hashing.hasher.finalize());
-        self.manifest.push_str(&format!("{digest}  {path}\n"));
+        self.manifest.push_str(&format!("{digest}  {}\n", listed(path)));
         self.files += 1;
         self.bytes += length;
         Ok(())
@@ -111,9 +135,7 @@ impl BagWriter {
                 if let Some(parent) = target.parent() {
                     fs::create_dir_all(parent)?;
                 }
-                let mut file = fs::File::create(target)?;
-                io::copy(reader, &mut file)?;
-                file.sync_data()
+                io::copy(reader, &mut fs::File::create(target)?).map(drop)
             }
             Out::Zip(zip, root) => {
                 let packed = path.starts_with("data/media/");
@@ -132,27 +154,36 @@ impl BagWriter {
         }
     }
 
-    /// Writes the tag files and puts the bag in its place. Answers how many files and bytes its payload has.
+    /// Writes the tag files and puts the bag in its place, on disk and not only on its way there.
     ///
     /// # Errors
     /// The container fails.
-    pub fn finish(mut self, date: &str) -> io::Result<(u64, u64)> {
-        let declaration = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n".to_owned();
-        let info = format!(
-            "Bag-Software-Agent: Keepsake {}\nBagging-Date: {date}\nPayload-Oxum: {}.{}\n",
+    pub fn finish(mut self, info: &BagInfo) -> io::Result<Bagged> {
+        let mut about = format!(
+            "Bag-Software-Agent: Keepsake {}\nBagging-Date: {}\nPayload-Oxum: {}.{}\n",
             env!("CARGO_PKG_VERSION"),
+            info.date,
             self.bytes,
             self.files
         );
+        if let Some((group, number, of)) = &info.group {
+            about.push_str(&format!("Bag-Group-Identifier: {group}\nBag-Count: {number} of {of}\n"));
+        }
         let manifest = std::mem::take(&mut self.manifest);
+        let own: [(&str, &[u8]); 3] = [
+            ("bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"),
+            ("bag-info.txt", about.as_bytes()),
+            ("manifest-sha256.txt", manifest.as_bytes()),
+        ];
         let mut tags = String::new();
-        for (name, text) in [("bagit.txt", &declaration), ("bag-info.txt", &info), ("manifest-sha256.txt", &manifest)] {
-            tags.push_str(&format!("{}  {name}\n", data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes()))));
-            self.write(name, text.len() as u64, &mut text.as_bytes())?;
+        for (name, bytes) in own.into_iter().chain(info.tags.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))) {
+            tags.push_str(&format!("{}  {}\n", Sha256Digest::of(bytes), listed(name)));
+            self.write(name, bytes.len() as u64, &mut &*bytes)?;
         }
         self.write("tagmanifest-sha256.txt", tags.len() as u64, &mut tags.as_bytes())?;
         match self.out {
-            Out::Folder(_) => {}
+            // One request for all files, instead of one each.
+            Out::Folder(root) => rustix::fs::syncfs(fs::File::open(root)?)?,
             Out::Zip(zip, _) => zip.finish().map_err(io::Error::other)?.sync_all()?,
             Out::TarGz(tar, _) => {
                 let mut file = tar.into_inner()?.finish()?;
@@ -161,7 +192,7 @@ impl BagWriter {
             }
         }
         fs::rename(&self.part, &self.target)?;
-        Ok((self.files, self.bytes))
+        Ok(Bagged { files: self.files, bytes: self.bytes, digest: Sha256Digest::of(tags.as_bytes()) })
     }
 
     /// Removes what was written so far.
@@ -170,6 +201,16 @@ impl BagWriter {
         // What cannot be removed is named `.part`, so nobody takes it for an export.
         drop(fs::remove_dir_all(&self.part).or_else(|_| fs::remove_file(&self.part)));
     }
+}
+
+/// A path as a manifest has it: what would end its line is written as `%0A`, `%0D`, and the percent sign as `%25` (RFC 8493, 2.1.3).
+pub fn listed(path: &str) -> String {
+    path.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// The path that a manifest means.
+pub fn unlisted(path: &str) -> String {
+    path.replace("%0A", "\n").replace("%0a", "\n").replace("%0D", "\r").replace("%0d", "\r").replace("%25", "%")
 }
 
 struct Hashing<'a> {

@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path};
 
 use keepsake_formats::{
-    bag::{BagWriter, Container},
+    bag::{BagInfo, BagWriter, Container},
     import::{Format, Input},
 };
 
@@ -46,7 +46,9 @@ fn a_bag_is_whole_or_not_there() {
         let mut bag = BagWriter::create(&target, Container::of(&target)).expect("create");
         bag.add("data/a.txt", 5, &mut b"hello".as_slice()).expect("add");
         assert!(!target.exists(), "it stands under another name until it is finished");
-        assert_eq!(bag.finish("2024-01-01").expect("finish"), (1, 5));
+        let info = BagInfo { date: "2024-01-01".into(), tags: vec![("about.txt".into(), b"made".to_vec())], ..BagInfo::default() };
+        let bagged = bag.finish(&info).expect("finish");
+        assert_eq!((bagged.files, bagged.bytes), (1, 5));
         let input = Input::open(&target).expect("open");
         let files = input.files().expect("files");
         let path = files.iter().find(|f| f.name() == "a.txt").expect("there").path.clone();

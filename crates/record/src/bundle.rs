@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Invalid, OwnerId, Timestamp};
+use crate::{Entity, Invalid, OwnerId, Timestamp};
 
 /// The version of the layout that this program writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -29,6 +29,16 @@ pub struct Header {
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
+
+/// Things of which there are few, with the name that headers and files count them by.
+pub const SMALL: [(Entity, &str); 6] = [
+    (Entity::Collection, "collections"),
+    (Entity::Consent, "consents"),
+    (Entity::Insight, "insights"),
+    (Entity::Person, "people"),
+    (Entity::Place, "places"),
+    (Entity::Tag, "tags"),
+];
 
 impl Header {
     /// A header of this version.

@@ -38,8 +38,8 @@ macro_rules! cells {
                     if raw.is_null() {
                         return Ok(Cell::Null);
                     }
-                    let kind = raw.type_info().name().to_owned();
-                    Ok(match kind.as_str() {
+                    let kind = raw.type_info();
+                    Ok(match kind.name() {
                         "INTEGER" | "INT8" | "BIGINT" => Cell::Int(row.try_get(i)?),
                         "INT4" => Cell::Int(row.try_get::<i32, _>(i)?.into()),
                         "BLOB" | "BYTEA" => Cell::Blob(row.try_get(i)?),

@@ -46,6 +46,14 @@ pub enum VaultError {
     /// The database ended the transaction for the sake of others, and what it had read is no longer so.
     #[error("somebody else changed the same data at the same moment, and nothing was done: run it again")]
     Contended,
+    /// A state of the past cannot be made again.
+    #[error("the state of change {seq} cannot be made again: {why}")]
+    Passed {
+        /// The last change that belongs to it.
+        seq: u64,
+        /// Why not.
+        why: String,
+    },
     /// A value that breaks its type's rules.
     #[error(transparent)]
     Invalid(#[from] Invalid),

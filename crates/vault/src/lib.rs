@@ -7,10 +7,12 @@
 //! How memories are backed up is not known here; the tables for it (catalogue, debts, repositories, leases) are.
 
 mod ambient;
+mod asof;
 mod audit;
 mod db;
 mod destinations;
 mod error;
+mod exports;
 mod leases;
 mod ledger;
 mod media;
@@ -28,9 +30,11 @@ mod vault;
 mod write;
 
 pub use ambient::Ambient;
+pub use asof::{AsOf, Moment, PastRow};
 pub use audit::{AuditEntry, AuditRow, Outcome};
 pub use destinations::{CopyRow, DestinationRow, Standing};
 pub use error::{VaultError, VaultResult, again};
+pub use exports::ExportRow;
 pub use leases::{Lease, backup_lease};
 pub use ledger::{CatalogueRow, Debt, RepositoryRow};
 pub use media::{MediaState, MediumRow};

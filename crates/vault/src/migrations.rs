@@ -7,10 +7,18 @@ use crate::{
     db::{Arg, Db, Dialect, Tx},
 };
 
-const SQLITE: &[&str] =
-    &[include_str!("migrations/sqlite_1.sql"), include_str!("migrations/sqlite_2.sql"), include_str!("migrations/sqlite_3.sql")];
-const POSTGRES: &[&str] =
-    &[include_str!("migrations/postgres_1.sql"), include_str!("migrations/postgres_2.sql"), include_str!("migrations/postgres_3.sql")];
+const SQLITE: &[&str] = &[
+    include_str!("migrations/sqlite_1.sql"),
+    include_str!("migrations/sqlite_2.sql"),
+    include_str!("migrations/sqlite_3.sql"),
+    include_str!("migrations/sqlite_4.sql"),
+];
+const POSTGRES: &[&str] = &[
+    include_str!("migrations/postgres_1.sql"),
+    include_str!("migrations/postgres_2.sql"),
+    include_str!("migrations/postgres_3.sql"),
+    include_str!("migrations/postgres_4.sql"),
+];
 
 /// Brings a database to the newest version. A file that already holds something is copied first.
 pub(crate) async fn migrate(db: &Db, file: Option<&Path>) -> VaultResult<()> {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use keepsake_custody::{
-    BackupKind, BagFormat, CheckOptions, Custody, CustodyError, CustodyResult, ExportOptions, ImportMode, ImportOptions, MemoryEdit,
-    Password, RestoreChoice, SampleSpec, Share, Source, SystemClock, drawn_photo, sample_memories,
+    BackupKind, CheckOptions, Custody, CustodyError, CustodyResult, ExportOptions, ImportMode, ImportOptions, MemoryEdit, Password,
+    RestoreChoice, SampleSpec, Share, Source, SystemClock, drawn_photo, sample_memories,
 };
 use keepsake_record::{LocalDay, OwnerId};
 use serde_json::json;
@@ -107,7 +107,7 @@ pub async fn run(context: &Context, args: &args::Demo) -> CustodyResult<u8> {
     let equal = here_id == there_id;
     run.step("compared every digest", if equal { format!("equal: {}…", &here_id.to_string()[..12]) } else { "DIFFERENT".into() });
     let archive = at.join("memories.zip");
-    let exported = other.export(new_owner, &ExportOptions { out: archive.clone(), format: BagFormat::Json }, progress.clone()).await?;
+    let exported = other.export(new_owner, &ExportOptions { out: archive.clone(), ..ExportOptions::default() }, progress.clone()).await?;
     run.step("exported a checked archive", format!("{}, {}", words::of(exported.files, "file", "files"), words::bytes(exported.bytes)));
     progress.finish();
     custody.close().await;

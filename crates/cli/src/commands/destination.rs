@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     args::{Add, Destination},
-    commands::{Context, bucket, usage},
+    commands::{Context, bucket, now, usage},
     exit::{COMPLETE, DAMAGED, SKIPPED},
     output::confirm,
     words,
@@ -78,11 +78,6 @@ fn show_findings(context: &Context, report: &DestinationReport) {
     for problem in &found.problems {
         out.warn(problem);
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how old a copy is is told by the real clock")]
-fn now() -> Timestamp {
-    Timestamp::from_jiff(jiff::Timestamp::now()).unwrap_or_else(|_| Timestamp::from_micros(0).expect("1970 is in range"))
 }
 
 fn ago(micros: i64) -> String {

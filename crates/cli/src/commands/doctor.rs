@@ -5,18 +5,13 @@ use keepsake_record::Timestamp;
 use serde_json::json;
 
 use crate::{
-    commands::Context,
+    commands::{Context, now},
     exit::{COMPLETE, SKIPPED},
     words,
 };
 
 /// A backup older than this is worth a word.
 const OLD_HOURS: i64 = 48;
-
-#[expect(clippy::disallowed_methods, reason = "whether a backup is old is told by the real clock")]
-fn now() -> Timestamp {
-    Timestamp::from_jiff(jiff::Timestamp::now()).unwrap_or_else(|_| Timestamp::from_micros(0).expect("1970 is in range"))
-}
 
 pub async fn run(context: &Context) -> CustodyResult<u8> {
     let custody = context.open().await?;

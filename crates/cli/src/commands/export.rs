@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keepsake_custody::{BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, ExportOptions, Paper};
+use keepsake_custody::{BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, ExportOptions, ExportReport, Paper};
 use keepsake_press::{Fonts, Press};
 use serde_json::json;
 
 use crate::{
     args,
-    commands::Context,
+    commands::{Context, exports},
     exit::{COMPLETE, SKIPPED},
     words,
 };
@@ -19,6 +19,9 @@ const FONT_FOLDERS: [&str; 4] = ["/usr/share/fonts", "/usr/local/share/fonts", "
 const NAMED: usize = 20;
 
 pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
+    if let Some(verb) = &args.verb {
+        return exports::run(context, verb).await;
+    }
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
     match args.format {
         args::ExportFormat::Json | args::ExportFormat::Pdf if args.dialect.is_some() => {
@@ -26,6 +29,9 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         }
         args::ExportFormat::Json | args::ExportFormat::Csv if of_book => {
             Err(CustodyError::Usage("--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf".into()))
+        }
+        args::ExportFormat::Pdf if args.part_size.is_some() || args.anew || args.dry_run => {
+            Err(CustodyError::Usage("--part-size, --dry-run and --anew belong to bags: a book ends its volumes by itself".into()))
         }
         args::ExportFormat::Json => bag(context, args, BagFormat::Json).await,
         args::ExportFormat::Csv => {
@@ -49,7 +55,8 @@ async fn book(context: &Context, args: &args::Export) -> CustodyResult<u8> {
     let fonts = Fonts::load(&folders);
     let press = Press::new(fonts, concat!("Keepsake ", env!("CARGO_PKG_VERSION")));
     let options = BookOptions {
-        out: args.out.clone(),
+        out: args.out.clone().unwrap_or_default(),
+        filter: args.filter.clone(),
         title: args.title.clone(),
         language: args.language.clone(),
         paper: match args.paper {
@@ -102,19 +109,60 @@ fn tell_book(context: &Context, report: &BookReport) {
 async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> CustodyResult<u8> {
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
-    let progress = context.progress();
-    let report = custody.export(owner, &ExportOptions { out: args.out.clone(), format }, progress.clone()).await;
+    let options = ExportOptions {
+        out: args.out.clone().unwrap_or_default(),
+        format,
+        filter: args.filter.clone(),
+        part_bytes: args.part_size,
+        anew: args.anew,
+    };
+    let (progress, out) = (context.progress(), &context.output);
+    if args.dry_run {
+        let plan = custody.plan_export(owner, &options, progress.clone()).await;
+        progress.finish();
+        let plan = plan?;
+        let [memories, originals] =
+            [(plan.memories, "memory", "memories"), (plan.media, "original", "originals")].map(|(n, a, b)| words::of(n, a, b));
+        let parts = words::of(plan.parts() as u64, "part", "parts");
+        out.say(format!(
+            "It would hold {memories} and {originals}, {} before anything is compressed, in {parts}.",
+            words::bytes(plan.bytes)
+        ));
+        out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan, "parts": plan.parts() }));
+        return Ok(COMPLETE);
+    }
+    let report = custody.export(owner, &options, progress.clone()).await;
     progress.finish();
+    if report.is_err() && args.part_size.is_some() {
+        out.say("Parts that are whole stay; the same command goes on with the others.");
+    }
     let report = report?;
     custody.close().await;
+    tell_bag(context, &report, format);
+    let code = if report.skipped.is_empty() { COMPLETE } else { SKIPPED };
+    out.summary(code, json!(report));
+    Ok(code)
+}
+
+fn tell_bag(context: &Context, report: &ExportReport, format: BagFormat) {
     let out = &context.output;
-    out.say(format!(
-        "{}: {} in {} ({}).",
-        report.out,
-        words::of(report.memories, "memory", "memories"),
-        words::of(report.files, "file", "files"),
-        words::bytes(report.bytes)
-    ));
+    if let Some(began) = &report.resumed {
+        let kept = words::of(report.kept as u64, "part was", "parts were");
+        out.say(format!("Went on with the export of {began}, at the state that it had then; {kept} there already. --anew begins again."));
+    }
+    if let Some(reason) = &report.began_anew {
+        out.warn(format!("began again: {reason}"));
+    }
+    let what = match report.parts.as_slice() {
+        [first, .., last] => format!("{} to {}", first.path.display(), last.path.display()),
+        _ => report.out.clone(),
+    };
+    let [memories, files] = [(report.memories, "memory", "memories"), (report.files, "file", "files")].map(|(n, a, b)| words::of(n, a, b));
+    out.say(format!("{what}: {memories} in {files} ({}).", words::bytes(report.bytes)));
+    if report.remade > 0 {
+        let remade = words::of(report.remade as u64, "part was", "parts were");
+        out.say(format!("{remade} written again, because something in it was erased meanwhile."));
+    }
     for (path, reason) in &report.skipped {
         out.warn(format!("left out {path}: {reason}"));
     }
@@ -122,7 +170,4 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
         BagFormat::Json => "It is a BagIt bag: its manifest lets anybody check it, `keepsake import` takes it back.",
         BagFormat::Csv(_) => "It is a BagIt bag: its manifest lets anybody check it, datapackage.json says what is in the tables.",
     });
-    let code = if report.skipped.is_empty() { COMPLETE } else { SKIPPED };
-    out.summary(code, json!(report));
-    Ok(code)
 }

@@ -1,20 +1,14 @@
 //! `snapshot`.
 
 use keepsake_custody::{CustodyResult, Elsewhere, SnapshotRow, Source};
-use keepsake_record::Timestamp;
 use serde_json::{json, to_value};
 
 use crate::{
     args,
-    commands::{Context, rewriting, rotation},
+    commands::{Context, now, rewriting, rotation},
     exit::{COMPLETE, DAMAGED},
     words,
 };
-
-#[expect(clippy::disallowed_methods, reason = "`3 hours ago` is told by the real clock")]
-fn now() -> Timestamp {
-    Timestamp::from_jiff(jiff::Timestamp::now()).unwrap_or_else(|_| Timestamp::from_micros(0).expect("1970 is in range"))
-}
 
 fn line(row: &SnapshotRow) -> String {
     let what = row.paths.join(", ");

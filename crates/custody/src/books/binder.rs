@@ -17,7 +17,10 @@ use super::{
     BookOptions, BookReport, Message, VolumeFile,
     leaves::{self, Leaves, length},
 };
-use crate::{CustodyError, CustodyResult, Monitor};
+use crate::{
+    CustodyError, CustodyResult, Monitor,
+    export::{self, need_folder},
+};
 
 /// A volume ends with the memory with which its text reaches so many characters: some 380 pages of A5, which take half a GiB to set.
 const VOLUME_CHARS: usize = 1_000_000;
@@ -205,7 +208,7 @@ impl Binder {
         let target = |number: usize| if single { self.options.out.clone() } else { numbered(&self.options.out, number) };
         let targets: Vec<PathBuf> = (1..=self.finished.len()).map(target).collect();
         for (target, volume) in targets.iter().zip(&mut self.report.volumes) {
-            refuse_present(target)?;
+            export::refuse_filled(target)?;
             volume.name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         }
         let manifest = beside(&self.options.out, ".part-manifest");
@@ -243,14 +246,8 @@ fn refuse_filled(out: &Path) -> CustodyResult<()> {
     if out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("pdf")) {
         return Err(CustodyError::Usage(format!("{} needs the ending .pdf", out.display())));
     }
-    [out.to_path_buf(), numbered(out, 1), manifest_of(out)].iter().try_for_each(|path| refuse_present(path))
-}
-
-fn refuse_present(path: &Path) -> CustodyResult<()> {
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(CustodyError::Refused(format!("{} is there already: choose another name", path.display())));
-    }
-    Ok(())
+    need_folder(out)?;
+    [out.to_path_buf(), numbered(out, 1), manifest_of(out)].iter().try_for_each(|path| export::refuse_filled(path))
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> CustodyResult<()> {

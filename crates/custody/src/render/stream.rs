@@ -8,21 +8,21 @@ use tokio::sync::mpsc;
 use super::Rendered;
 use crate::{CustodyError, CustodyResult};
 
-/// What a renderer sends: a path, or `None` once the whole bundle was sent.
-pub(crate) type Message = CustodyResult<Option<Rendered>>;
+/// What is sent: a piece, or `None` once all were sent.
+pub(crate) type Message<T = Rendered> = CustodyResult<Option<T>>;
 
-/// Receives what a renderer sends. A renderer that ends without saying so has died: that is an error, not the end.
-pub(crate) struct RenderedStream {
-    messages: mpsc::Receiver<Message>,
+/// Receives what a reader of the vault sends. One that ends without saying so has died: that is an error, not the end.
+pub(crate) struct RenderedStream<T = Rendered> {
+    messages: mpsc::Receiver<Message<T>>,
     ended: bool,
 }
 
-impl RenderedStream {
-    pub fn new(messages: mpsc::Receiver<Message>) -> Self {
+impl<T> RenderedStream<T> {
+    pub fn new(messages: mpsc::Receiver<Message<T>>) -> Self {
         Self { messages, ended: false }
     }
 
-    pub async fn next(&mut self) -> Option<CustodyResult<Rendered>> {
+    pub async fn next(&mut self) -> Option<CustodyResult<T>> {
         if self.ended {
             return None;
         }
@@ -31,7 +31,7 @@ impl RenderedStream {
     }
 
     /// As [`RenderedStream::next`], on a thread that may block.
-    pub fn blocking_next(&mut self) -> Option<CustodyResult<Rendered>> {
+    pub fn blocking_next(&mut self) -> Option<CustodyResult<T>> {
         if self.ended {
             return None;
         }
@@ -39,7 +39,7 @@ impl RenderedStream {
         self.take(message)
     }
 
-    fn take(&mut self, message: Option<Message>) -> Option<CustodyResult<Rendered>> {
+    fn take(&mut self, message: Option<Message<T>>) -> Option<CustodyResult<T>> {
         let next = match message {
             Some(message) => message.transpose(),
             None => Some(Err(CustodyError::Damaged("reading the vault ended before its end".into()))),

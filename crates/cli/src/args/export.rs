@@ -1,0 +1,99 @@
+//! `export`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use keepsake_custody::Filter;
+
+use crate::words;
+
+#[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Export {
+    #[command(subcommand)]
+    pub verb: Option<ExportVerb>,
+    /// The format: `json` is everything, for programs; `csv` are tables; `pdf` is a book for people, to be kept as long as paper
+    #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
+    pub format: ExportFormat,
+    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf
+    #[arg(long, value_name = "PATH", required = true)]
+    pub out: Option<PathBuf>,
+    /// Only some memories, such as `from:2024 tag:sea not visibility:private`
+    ///
+    /// Terms that stand beside each other all hold; `or`, `not` and parentheses do what they say.
+    /// There are from: and to: (2024, 2024-03, 2024-03-17), kind:, visibility:, tag:, collection:,
+    /// person:, place:, near:LATITUDE,LONGITUDE,5km, text:, id:, undated and starred.
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Option<Filter>,
+    /// In parts of about this size, such as `4 GiB`, each of which is a bag; only of JSON
+    #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes)]
+    pub part_size: Option<u64>,
+    /// Only tell what it would hold
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Begin again, even where the same export was begun and not ended
+    #[arg(long)]
+    pub anew: bool,
+    /// Of tables: `spreadsheet` keeps programs from taking cells for formulas
+    #[arg(long, value_enum)]
+    pub dialect: Option<Dialect>,
+    /// Of a book: its title, instead of the owner's name
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Of a book: what it is printed on; A5 unless told
+    #[arg(long, value_enum)]
+    pub paper: Option<Paper>,
+    /// Of a book: the language of memories that name none, such as `en` or `zh-Hant`
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
+    /// Of a book: let each volume hold its memories as data, too
+    #[arg(long)]
+    pub with_data: bool,
+    /// Of a book: a folder of fonts, beside those that come with the program; the system's unless told
+    #[arg(long, value_name = "FOLDER")]
+    pub fonts: Vec<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum ExportVerb {
+    /// The exports that were made or begun
+    List,
+    /// One export, its files looked at byte by byte
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Remove the files of an export and forget it
+    Delete {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// The bundle as a BagIt bag: everything, and the way back
+    Json,
+    /// Tables as CSV with a data package, and the originals, as a BagIt bag
+    Csv,
+    /// A book: PDF/A-3a and PDF/UA-1
+    Pdf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Dialect {
+    /// Cells as they are
+    Faithful,
+    /// A byte order mark, and an apostrophe before what looks like a formula
+    Spreadsheet,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Paper {
+    /// 148 × 210 mm
+    A5,
+    /// 210 × 297 mm
+    A4,
+    /// 8.5 × 11 inches
+    Letter,
+}

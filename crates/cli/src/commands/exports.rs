@@ -1,0 +1,94 @@
+//! `export list`, `show` and `delete`.
+
+use keepsake_custody::{CustodyError, CustodyResult, ExportState, ExportSummary};
+use serde_json::json;
+
+use crate::{
+    args::ExportVerb,
+    commands::{Context, now},
+    exit::{COMPLETE, SKIPPED},
+    output::confirm,
+    words,
+};
+
+pub async fn run(context: &Context, verb: &ExportVerb) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let owner = context.owner(&custody).await?.id;
+    let out = &context.output;
+    let code = match verb {
+        ExportVerb::List => {
+            let all = custody.exports(owner).await?;
+            if all.is_empty() {
+                out.say("No export was made: `keepsake export --out memories.zip` makes one.");
+            }
+            for export in &all {
+                out.object(&json!(export));
+                out.give(format!(
+                    "{:<10} {:<9} {:<17} {}",
+                    words::line(&export.id, 8),
+                    state(export),
+                    words::ago(&export.began.to_string(), now()),
+                    export.out
+                ));
+            }
+            COMPLETE
+        }
+        ExportVerb::Show { id } => {
+            let export = custody.export_at(owner, id).await?;
+            out.object(&json!(export));
+            show(context, &export);
+            if export.altered.is_empty() { COMPLETE } else { SKIPPED }
+        }
+        ExportVerb::Delete { id } => {
+            let export = custody.export_at(owner, id).await?;
+            let question =
+                format!("Remove {} of {}?", words::of(export.parts.len() as u64, "file or folder", "files or folders"), export.out);
+            if !context.global.yes && !confirm(&question) {
+                return Err(CustodyError::Refused("nothing was removed".into()));
+            }
+            let stayed = custody.delete_export(owner, &export.id).await?;
+            for path in &stayed {
+                out.warn(format!("{path} is not what was written any more, and stays"));
+            }
+            out.say("It is gone, and forgotten.");
+            if stayed.is_empty() { COMPLETE } else { SKIPPED }
+        }
+    };
+    custody.close().await;
+    Ok(code)
+}
+
+fn state(export: &ExportSummary) -> &'static str {
+    match export.state {
+        ExportState::Begun => "begun",
+        _ if !export.altered.is_empty() => "altered",
+        ExportState::Complete => "complete",
+        ExportState::Skipped => "skipped",
+    }
+}
+
+fn show(context: &Context, export: &ExportSummary) {
+    let out = &context.output;
+    out.give(format!("{}  {}, {}", export.id, export.format, state(export)));
+    out.give(format!("  begun   {}", export.began));
+    out.give(format!("  shows   the state of change {}", export.seq));
+    if let Some(filter) = &export.filter {
+        out.give(format!("  filter  {filter}"));
+    }
+    if let Some(plan) = &export.plan {
+        out.give(format!("  holds   {}", words::of(plan.memories, "memory", "memories")));
+    }
+    for part in &export.parts {
+        out.give(format!("  {} ({} in {})", part.path.display(), words::bytes(part.bytes), words::of(part.files, "file", "files")));
+        out.give(format!("    SHA-256 {}", part.sha256));
+        for (path, reason) in &part.skipped {
+            out.give(format!("    left out {path}: {reason}"));
+        }
+    }
+    for path in &export.altered {
+        out.warn(format!("{path} is not there, or not what was written any more"));
+    }
+    if export.state == ExportState::Begun {
+        out.say("It was begun and has not ended: the command that began it goes on with it.");
+    }
+}

@@ -1,0 +1,150 @@
+//! Pieces into a bag.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use keepsake_formats::{
+    bag::{BagInfo, BagWriter, Bagged, Container},
+    tables::Tables,
+};
+
+use super::{
+    BagFormat,
+    reading::{Content, Piece, Spot},
+};
+use crate::{
+    CustodyError, CustodyResult, Monitor,
+    render::{MediaReader, RenderedStream},
+};
+
+/// Originals up to this length are read once, and held meanwhile.
+const HELD_BYTES: u64 = 16 << 20;
+
+/// A bag to be written.
+pub(super) struct Task<'a> {
+    pub target: PathBuf,
+    pub format: BagFormat,
+    pub info: BagInfo,
+    /// The first spot that belongs to the next bag.
+    pub until: Option<Spot>,
+    pub media: &'a MediaReader,
+    pub monitor: &'a dyn Monitor,
+}
+
+/// What was left out: where, and why.
+pub(super) type Omission = (String, String);
+
+struct Writing<'a> {
+    bag: BagWriter,
+    tables: Option<Tables>,
+    task: &'a Task<'a>,
+    skipped: Vec<Omission>,
+}
+
+/// Writes the pieces of a bag; what cannot be read is named beside it, and in it.
+pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyResult<(Bagged, Vec<Omission>)> {
+    let tables = match task.format {
+        BagFormat::Json => None,
+        BagFormat::Csv(dialect) => {
+            // Beside the target, where there is room, and where the words of memories belong.
+            let folder = folder_of(&task.target);
+            Some(Tables::new(dialect, folder).map_err(CustodyError::io(folder))?)
+        }
+    };
+    let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
+    let mut writing = Writing { bag, tables, task, skipped: Vec::new() };
+    if let Err(error) = writing.add_all(pieces).and_then(|()| writing.add_tables()) {
+        writing.bag.abandon();
+        return Err(error);
+    }
+    let Writing { bag, skipped, .. } = writing;
+    let mut info = task.info.clone();
+    let omissions: String =
+        skipped.iter().map(|(path, reason)| format!("{}\n", serde_json::json!({ "path": path, "reason": reason }))).collect();
+    info.tags.push(("omissions.ndjson".into(), omissions.into_bytes()));
+    Ok((bag.finish(&info).map_err(CustodyError::io(&task.target))?, skipped))
+}
+
+/// The folder that something will stand in.
+pub(super) fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl Writing<'_> {
+    fn add_all(&mut self, mut pieces: RenderedStream<Piece>) -> CustodyResult<()> {
+        while let Some(piece) = pieces.blocking_next() {
+            if self.task.monitor.cancelled() {
+                return Err(keepsake_repository::RepositoryError::Cancelled.into());
+            }
+            let piece = piece?;
+            if self.task.until.as_ref().is_some_and(|until| piece.spot >= *until) {
+                return Ok(());
+            }
+            let length = piece.length();
+            self.add(piece)?;
+            self.task.monitor.advance(1, length);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, piece: Piece) -> CustodyResult<()> {
+        let path = format!("data/{}", piece.path);
+        let (digest, length) = match piece.body {
+            Content::Bytes(bytes) => return self.add_lines(&piece.path, &path, &bytes),
+            Content::Medium(digest, length) => (digest, length),
+        };
+        let opened = || self.task.media.open(&digest);
+        if length <= HELD_BYTES {
+            let mut bytes = Vec::with_capacity(length as usize);
+            return match opened().and_then(|mut reader| reader.read_to_end(&mut bytes)) {
+                Ok(_) => self.put(&path, bytes.len() as u64, &mut bytes.as_slice()),
+                Err(error) => self.leave_out(path, error.to_string()),
+            };
+        }
+        // Read once to know that it is whole, then once more to write it: a bag with half a film is no bag.
+        match opened().and_then(|mut reader| std::io::copy(&mut reader, &mut std::io::sink())) {
+            Ok(length) => {
+                let mut reader = opened().map_err(CustodyError::io(&self.task.target))?;
+                self.put(&path, length, &mut reader)
+            }
+            Err(error) => self.leave_out(path, error.to_string()),
+        }
+    }
+
+    fn add_lines(&mut self, below: &str, path: &str, bytes: &[u8]) -> CustodyResult<()> {
+        let Some(tables) = self.tables.as_mut().filter(|_| Tables::takes(below)) else {
+            return self.put(path, bytes.len() as u64, &mut &*bytes);
+        };
+        let mut bad = Vec::new();
+        for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty()) {
+            if let Err(reason) = tables.line(below, line).map_err(CustodyError::io(&self.task.target))? {
+                bad.push((format!("{path}, line {number}"), reason));
+            }
+        }
+        bad.into_iter().try_for_each(|(place, reason)| self.leave_out(place, reason))
+    }
+
+    /// Names what cannot be read, and goes on without it.
+    fn leave_out(&mut self, place: String, reason: String) -> CustodyResult<()> {
+        self.task.monitor.problem(&place, &reason);
+        self.skipped.push((place, reason));
+        Ok(())
+    }
+
+    fn put(&mut self, path: &str, length: u64, reader: &mut dyn Read) -> CustodyResult<()> {
+        self.bag.add(path, length, reader).map_err(CustodyError::io(&self.task.target))
+    }
+
+    /// Puts the tables that were gathered into the bag.
+    fn add_tables(&mut self) -> CustodyResult<()> {
+        let Some(tables) = self.tables.take() else { return Ok(()) };
+        let (files, package) = tables.finish().map_err(CustodyError::io(&self.task.target))?;
+        self.put("data/datapackage.json", package.len() as u64, &mut package.as_slice())?;
+        for mut table in files {
+            self.put(&format!("data/{}", table.name), table.bytes, &mut table.file)?;
+        }
+        Ok(())
+    }
+}

@@ -10,21 +10,19 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use keepsake_formats::book::{Book, Paper, Typesetter};
 use keepsake_record::{
-    Entity, Memory, OwnerId, Sha256Digest, Timestamp,
+    Memory, OwnerId, Sha256Digest, Timestamp,
     layout::{DayPath, ShardPrefix},
 };
 use keepsake_vault::{DayFileRow, Snapshot};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::{
-    binder::Binder,
-    leaves::{Leaves, Names},
-};
+use self::{binder::Binder, leaves::Leaves};
 use crate::{
-    Custody, CustodyError, CustodyResult, Filter, Monitor,
+    Custody, CustodyResult, Filter, Monitor,
     copies::blocking,
     filter::{Chosen, Named},
+    names::names_of,
     render::MediaReader,
 };
 
@@ -113,7 +111,7 @@ impl Custody {
     ) -> CustodyResult<BookReport> {
         let mut snapshot = self.vault.snapshot(owner).await?;
         let person = snapshot.owner().await?;
-        let names = names(&mut snapshot).await?;
+        let names = names_of(&mut self.vault.as_of(owner, snapshot.head.moment())).await?;
         let head = snapshot.head.clone();
         let book = Book {
             title: options.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| person.name.clone()),
@@ -152,22 +150,6 @@ impl Custody {
         let total = head.memories;
         blocking(move || binder.bind(days, leaves, &*typesetter, &*monitor, total)).await
     }
-}
-
-async fn names(snapshot: &mut Snapshot) -> CustodyResult<Names> {
-    let mut names = Names::default();
-    for (entity, into) in
-        [(Entity::Person, &mut names.people), (Entity::Place, &mut names.places), (Entity::Collection, &mut names.collections)]
-    {
-        for (id, line) in snapshot.entity_lines(entity, None).await? {
-            let value: serde_json::Value = serde_json::from_str(&line).map_err(|e| CustodyError::Damaged(format!("{id}: {e}")))?;
-            let parts = ["name", "locality", "country"].iter().filter_map(|field| value.get(field)?.as_str());
-            let mut parts: Vec<&str> = parts.collect();
-            parts.dedup();
-            into.insert(id, parts.join(", "));
-        }
-    }
-    Ok(names)
 }
 
 /// The memories of a day.

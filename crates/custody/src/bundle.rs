@@ -15,7 +15,7 @@ use keepsake_repository::{Id, NodeKind, Repository, RepositoryError};
 use crate::{CustodyError, CustodyResult, memories::hash_reader, snapshots::walk};
 
 /// The head of a bundle.
-const HEAD: &str = "keepsake.json";
+pub(crate) const HEAD: &str = "keepsake.json";
 
 /// A bundle that can be read. Its methods block.
 pub struct Bundle {

@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_formats::{bag::BagInfo, tables::Dialect};
+use keepsake_formats::{bag::BagInfo, names::Names, tables::Dialect};
 use keepsake_record::{MemoryId, OwnerId};
 use keepsake_vault::{Lease, Outcome, VaultError};
 use serde::Serialize;
@@ -38,6 +38,7 @@ use crate::{
     Custody, CustodyError, CustodyResult, Filter, Monitor,
     copies::blocking,
     filter::{Chosen, Named},
+    names::names_of,
     render::{MediaReader, RenderedStream},
 };
 
@@ -69,6 +70,10 @@ pub enum BagFormat {
     Json,
     /// As tables.
     Csv(Dialect),
+    /// As XML, with its schema.
+    Xml,
+    /// As Markdown, a file a memory.
+    Markdown,
 }
 
 /// How an export went.
@@ -312,9 +317,10 @@ impl Custody {
         info.group = (of > 1).then(|| (job.group(owner), number + 1, of));
         info.tags.push(("keepsake-export.json".into(), self.about(job, number, of)?));
         let (target, format, until) = (job.part_path(number, of), options.format, plan.parts.get(number + 1).cloned());
+        let names = if format == BagFormat::Markdown { names_of(&mut reading.state()).await? } else { Names::default() };
         let pieces = send(reading);
         let part = blocking(move || {
-            let task = Task { target, format, info, until, media: &media, monitor: &*monitor };
+            let task = Task { target, format, info, until, names, media: &media, monitor: &*monitor };
             let (bagged, skipped) = writing::write(&task, pieces)?;
             let sha256 = if task.target.is_dir() { bagged.digest } else { fingerprint(&task.target)? };
             Ok(ExportPart { files: bagged.files, bytes: bagged.bytes, sha256, skipped, path: task.target })
@@ -353,8 +359,8 @@ fn send(reading: Reading) -> RenderedStream<Piece> {
 fn check(options: &ExportOptions) -> CustodyResult<()> {
     need_folder(&options.out)?;
     match options.part_bytes {
-        Some(_) if options.format != BagFormat::Json => {
-            Err(CustodyError::Usage("tables belong together: parts go with --format json".into()))
+        Some(_) if matches!(options.format, BagFormat::Csv(_)) => {
+            Err(CustodyError::Usage("tables belong together: parts go with the other formats".into()))
         }
         Some(..PART_BYTES_MIN) => Err(CustodyError::Usage("a part needs at least 1 MiB".into())),
         _ => Ok(()),

@@ -30,6 +30,7 @@ mod keys;
 mod kit;
 mod lineages;
 mod memories;
+mod names;
 mod parents;
 mod passwords;
 mod places;

@@ -160,6 +160,8 @@ fn options(kind: &str, folder: PathBuf) -> ExportOptions {
         "zip" => ("memories.zip", BagFormat::Json, None),
         "tar" => ("memories.tar.gz", BagFormat::Json, None),
         "csv" => ("tables.zip", BagFormat::Csv(Dialect::Faithful), None),
+        "xml" => ("memories.tar.gz", BagFormat::Xml, None),
+        "markdown" => ("notes.zip", BagFormat::Markdown, Some(1 << 20)),
         "parts" => ("memories.zip", BagFormat::Json, Some(1 << 20)),
         _ => ("memories", BagFormat::Json, Some(1 << 20)),
     };
@@ -184,7 +186,7 @@ async fn with_photos(count: usize) -> Home {
 async fn cut_off_exports_end_as_others() {
     let mut dice = Dice(seed());
     let mut home = with_photos(8).await;
-    for kind in ["folder", "zip", "tar", "csv", "parts", "folders"] {
+    for kind in ["folder", "zip", "tar", "csv", "xml", "markdown", "parts", "folders"] {
         let then = folder(&home, &format!("{kind}-then"));
         home.custody.export(home.owner, &options(kind, then.clone()), Arc::new(Silent)).await.expect("export");
         let now = folder(&home, &format!("{kind}-now"));

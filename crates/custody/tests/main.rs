@@ -14,6 +14,7 @@ mod format_page;
 mod histories;
 mod lost_media;
 mod moving;
+mod other_formats;
 mod parents;
 mod recorded;
 mod rewriting;

@@ -192,8 +192,11 @@ fn split_ending(name: &str) -> (&str, String) {
     }
 }
 
+/// The stem of a name of which nothing is left.
+pub const NO_STEM: &str = "file";
+
 /// A stem that every file system takes: at most 40 of `a-z 0-9 _ -`, never a name that Windows reserves.
-fn safe_stem(stem: &str) -> String {
+pub fn safe_stem(stem: &str) -> String {
     let mut safe = String::new();
     for c in stem.chars().take(400) {
         let c = if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
@@ -206,7 +209,7 @@ fn safe_stem(stem: &str) -> String {
     let device = ["con", "prn", "aux", "nul"].contains(&safe.as_str())
         || (safe.len() == 4 && (safe.starts_with("com") || safe.starts_with("lpt")) && safe.as_bytes()[3].is_ascii_digit());
     match (safe.is_empty(), device) {
-        (true, _) => "file".into(),
+        (true, _) => NO_STEM.into(),
         (_, true) => format!("_{safe}"),
         _ => safe,
     }

@@ -1,5 +1,6 @@
 //! One conformance suite, run whole on SQLite and on PostgreSQL.
 
+mod asof;
 mod contention;
 mod engines;
 mod history;

@@ -12,7 +12,7 @@ use crate::words;
 pub struct Export {
     #[command(subcommand)]
     pub verb: Option<ExportVerb>,
-    /// The format: `json` is everything, for programs; `csv` are tables; `pdf` is a book for people, to be kept as long as paper
+    /// The format: `json` is everything, for programs, and comes back; `csv` are tables; `xml` and `markdown` are for other programs; `pdf` is a book for people, to be kept as long as paper
     #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
     pub format: ExportFormat,
     /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf
@@ -76,6 +76,10 @@ pub enum ExportFormat {
     Json,
     /// Tables as CSV with a data package, and the originals, as a BagIt bag
     Csv,
+    /// XML with its schema, and the originals, as a BagIt bag
+    Xml,
+    /// Markdown, a file a memory, and the originals, as a BagIt bag
+    Markdown,
     /// A book: PDF/A-3a and PDF/UA-1
     Pdf,
 }

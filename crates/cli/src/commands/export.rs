@@ -23,17 +23,20 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         return exports::run(context, verb).await;
     }
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
+    let is_book = args.format == args::ExportFormat::Pdf;
     match args.format {
-        args::ExportFormat::Json | args::ExportFormat::Pdf if args.dialect.is_some() => {
+        format if args.dialect.is_some() && format != args::ExportFormat::Csv => {
             Err(CustodyError::Usage("--dialect belongs to tables: add --format csv".into()))
         }
-        args::ExportFormat::Json | args::ExportFormat::Csv if of_book => {
+        _ if of_book && !is_book => {
             Err(CustodyError::Usage("--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf".into()))
         }
         args::ExportFormat::Pdf if args.part_size.is_some() || args.anew || args.dry_run => {
             Err(CustodyError::Usage("--part-size, --dry-run and --anew belong to bags: a book ends its volumes by itself".into()))
         }
         args::ExportFormat::Json => bag(context, args, BagFormat::Json).await,
+        args::ExportFormat::Xml => bag(context, args, BagFormat::Xml).await,
+        args::ExportFormat::Markdown => bag(context, args, BagFormat::Markdown).await,
         args::ExportFormat::Csv => {
             let dialect = match args.dialect {
                 None | Some(args::Dialect::Faithful) => Dialect::Faithful,
@@ -169,5 +172,9 @@ fn tell_bag(context: &Context, report: &ExportReport, format: BagFormat) {
     out.say(match format {
         BagFormat::Json => "It is a BagIt bag: its manifest lets anybody check it, `keepsake import` takes it back.",
         BagFormat::Csv(_) => "It is a BagIt bag: its manifest lets anybody check it, datapackage.json says what is in the tables.",
+        BagFormat::Xml => "It is a BagIt bag: its manifest lets anybody check it, keepsake.xsd says what is in the XML.",
+        BagFormat::Markdown => {
+            "It is a BagIt bag: its manifest lets anybody check it. Any program that reads Markdown reads its data/memories."
+        }
     });
 }

@@ -2,12 +2,13 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io::Read,
 };
 
 use keepsake_formats::{
     book::{Figure, Leaf, Paper},
+    names::Names,
     pictures::{Picture, printable},
     text::{self, Block, Inline},
 };
@@ -21,14 +22,6 @@ const PICTURE_BYTES_MAX: u64 = 256 << 20;
 const FIGURE_CHARS: usize = 500;
 /// A heading that is made of the first words has at most so many characters.
 const HEADING_CHARS: usize = 60;
-
-/// What things are called, by their ids as text.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Names {
-    pub people: HashMap<String, String>,
-    pub places: HashMap<String, String>,
-    pub collections: HashMap<String, String>,
-}
 
 /// Makes leaves of memories, and keeps what could not be shown.
 pub(crate) struct Leaves {
@@ -60,7 +53,7 @@ impl Leaves {
         let heading = title.or_else(|| day.clone()).or_else(|| first_words(&blocks)).unwrap_or_else(|| "Without a title".into());
         let mut facts = Vec::new();
         facts.extend(when(&memory.when).filter(|when| *when != heading));
-        let called = |names: &HashMap<String, String>, id: &str| names.get(id).cloned();
+        let called = |names: &BTreeMap<String, String>, id: &str| names.get(id).cloned();
         facts.extend(memory.place.as_ref().and_then(|id| called(&self.names.places, &id.to_string())));
         let people: Vec<String> = memory.people.iter().filter_map(|id| called(&self.names.people, &id.to_string())).collect();
         facts.extend((!people.is_empty()).then(|| format!("With {}", people.join(", "))));

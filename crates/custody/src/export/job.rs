@@ -58,6 +58,8 @@ impl Asked {
             BagFormat::Json => "json",
             BagFormat::Csv(Dialect::Faithful) => "csv",
             BagFormat::Csv(Dialect::Spreadsheet) => "csv for spreadsheets",
+            BagFormat::Xml => "xml",
+            BagFormat::Markdown => "markdown",
         };
         Ok(Self {
             out: std::path::absolute(&options.out).map_err(CustodyError::io(&options.out))?,

@@ -88,6 +88,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// The state that is read.
+    pub fn state(&self) -> AsOf {
+        self.vault.as_of(self.owner, self.moment.clone())
+    }
+
     /// Sends all pieces from its spot on, then that this was all.
     pub async fn send(self, out: mpsc::Sender<Message<Piece>>) {
         let sent = self.send_all(&out).await;
@@ -96,7 +101,7 @@ impl Reading {
     }
 
     async fn send_all(&self, out: &mpsc::Sender<Message<Piece>>) -> CustodyResult<()> {
-        let mut state = self.vault.as_of(self.owner, self.moment.clone());
+        let mut state = self.state();
         match self.from.first_day() {
             Some(day) => state.seek(day),
             None => {

@@ -7,8 +7,12 @@ use std::{
 
 use keepsake_formats::{
     bag::{BagInfo, BagWriter, Bagged, Container},
+    markdown,
+    names::Names,
     tables::Tables,
+    xml::{self, Xml},
 };
+use keepsake_record::Memory;
 
 use super::{
     BagFormat,
@@ -16,6 +20,7 @@ use super::{
 };
 use crate::{
     CustodyError, CustodyResult, Monitor,
+    bundle::HEAD,
     render::{MediaReader, RenderedStream},
 };
 
@@ -29,6 +34,7 @@ pub(super) struct Task<'a> {
     pub info: BagInfo,
     /// The first spot that belongs to the next bag.
     pub until: Option<Spot>,
+    pub names: Names,
     pub media: &'a MediaReader,
     pub monitor: &'a dyn Monitor,
 }
@@ -36,25 +42,35 @@ pub(super) struct Task<'a> {
 /// What was left out: where, and why.
 pub(super) type Omission = (String, String);
 
+/// What becomes of records on their way into a bag.
+enum Form {
+    Lines,
+    Tables(Tables),
+    Xml(Xml),
+    Markdown,
+}
+
 struct Writing<'a> {
     bag: BagWriter,
-    tables: Option<Tables>,
+    form: Form,
     task: &'a Task<'a>,
     skipped: Vec<Omission>,
 }
 
 /// Writes the pieces of a bag; what cannot be read is named beside it, and in it.
 pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyResult<(Bagged, Vec<Omission>)> {
-    let tables = match task.format {
-        BagFormat::Json => None,
+    let form = match task.format {
+        BagFormat::Json => Form::Lines,
         BagFormat::Csv(dialect) => {
             // Beside the target, where there is room, and where the words of memories belong.
             let folder = folder_of(&task.target);
-            Some(Tables::new(dialect, folder).map_err(CustodyError::io(folder))?)
+            Form::Tables(Tables::new(dialect, folder).map_err(CustodyError::io(folder))?)
         }
+        BagFormat::Xml => Form::Xml(Xml::default()),
+        BagFormat::Markdown => Form::Markdown,
     };
     let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
-    let mut writing = Writing { bag, tables, task, skipped: Vec::new() };
+    let mut writing = Writing { bag, form, task, skipped: Vec::new() };
     if let Err(error) = writing.add_all(pieces).and_then(|()| writing.add_tables()) {
         writing.bag.abandon();
         return Err(error);
@@ -65,6 +81,11 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
         skipped.iter().map(|(path, reason)| format!("{}\n", serde_json::json!({ "path": path, "reason": reason }))).collect();
     info.tags.push(("omissions.ndjson".into(), omissions.into_bytes()));
     Ok((bag.finish(&info).map_err(CustodyError::io(&task.target))?, skipped))
+}
+
+/// The lines of a file, from 1 on.
+fn numbered(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty())
 }
 
 /// The folder that something will stand in.
@@ -114,16 +135,40 @@ impl Writing<'_> {
     }
 
     fn add_lines(&mut self, below: &str, path: &str, bytes: &[u8]) -> CustodyResult<()> {
-        let Some(tables) = self.tables.as_mut().filter(|_| Tables::takes(below)) else {
-            return self.put(path, bytes.len() as u64, &mut &*bytes);
-        };
-        let mut bad = Vec::new();
-        for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty()) {
-            if let Err(reason) = tables.line(below, line).map_err(CustodyError::io(&self.task.target))? {
-                bad.push((format!("{path}, line {number}"), reason));
+        let mut bad: Vec<(usize, String)> = Vec::new();
+        match &mut self.form {
+            Form::Tables(tables) if Tables::takes(below) => {
+                for (number, line) in numbered(bytes) {
+                    if let Err(reason) = tables.line(below, line).map_err(CustodyError::io(&self.task.target))? {
+                        bad.push((number, reason));
+                    }
+                }
             }
+            Form::Xml(xml) => {
+                let as_xml = xml::path_of(below).map(|path| (format!("data/{path}"), xml.file(below, bytes)));
+                let Some((path, (bytes, lines))) = as_xml else { return self.put(path, bytes.len() as u64, &mut &*bytes) };
+                bad = lines;
+                self.put(&path, bytes.len() as u64, &mut bytes.as_slice())?;
+                if below == HEAD {
+                    let schema = xml::xsd();
+                    self.put("data/keepsake.xsd", schema.len() as u64, &mut schema.as_bytes())?;
+                }
+            }
+            Form::Markdown if below.starts_with("memories/") => {
+                for (number, line) in numbered(bytes) {
+                    let written = Memory::from_line(line).map_err(|e| e.to_string());
+                    match written.and_then(|memory| Ok((markdown::path_of(&memory), markdown::write(&memory, &self.task.names)?))) {
+                        Ok((path, text)) => self.put(&format!("data/{path}"), text.len() as u64, &mut text.as_bytes())?,
+                        Err(reason) => bad.push((number, reason)),
+                    }
+                }
+            }
+            // What is no memory stands beside them as it is; the head would say that all of this is a bundle.
+            Form::Markdown if below == HEAD => {}
+            Form::Markdown => self.put(&format!("data/about/{below}"), bytes.len() as u64, &mut &*bytes)?,
+            Form::Lines | Form::Tables(_) => self.put(path, bytes.len() as u64, &mut &*bytes)?,
         }
-        bad.into_iter().try_for_each(|(place, reason)| self.leave_out(place, reason))
+        bad.into_iter().try_for_each(|(number, reason)| self.leave_out(format!("{path}, line {number}"), reason))
     }
 
     /// Names what cannot be read, and goes on without it.
@@ -139,7 +184,7 @@ impl Writing<'_> {
 
     /// Puts the tables that were gathered into the bag.
     fn add_tables(&mut self) -> CustodyResult<()> {
-        let Some(tables) = self.tables.take() else { return Ok(()) };
+        let Form::Tables(tables) = std::mem::replace(&mut self.form, Form::Lines) else { return Ok(()) };
         let (files, package) = tables.finish().map_err(CustodyError::io(&self.task.target))?;
         self.put("data/datapackage.json", package.len() as u64, &mut package.as_slice())?;
         for mut table in files {

@@ -1,0 +1,145 @@
+//! Memories as Markdown, a file each, for every program that reads notes.
+//!
+//! Front matter (YAML) says what people want to see by name; under `keepsake` it holds the whole record but for its text, so that nothing is
+//! lost. The text follows as it is, with links to attachments leading to the files. Attachments that the text does not show stand below it,
+//! after [`REST`].
+
+use std::collections::BTreeSet;
+
+use keepsake_record::{Attachment, Link, Memory, layout, links, rewrite_links};
+use serde_json::{Map, Value, json};
+
+use crate::names::Names;
+
+/// What stands between the text and the attachments that it does not show.
+pub const REST: &str = "<!-- keepsake: attachments -->";
+
+/// The path of a memory's file below `data/`: its day, a word or two of its title, and its id.
+pub fn path_of(memory: &Memory) -> String {
+    let folder = memory.when.day.map_or_else(|| "undated".to_owned(), |day| format!("{:04}/{:02}", day.year(), day.month()));
+    let title = memory.title.as_deref().map(layout::safe_stem).filter(|stem| *stem != layout::NO_STEM);
+    let parts = [memory.when.day.map(|day| day.to_string()), title, Some(memory.id.to_string())];
+    format!("memories/{folder}/{}.md", parts.into_iter().flatten().collect::<Vec<_>>().join("-"))
+}
+
+/// A memory as a file.
+///
+/// # Errors
+/// It cannot be written as YAML.
+pub fn write(memory: &Memory, names: &Names) -> Result<String, String> {
+    let depth = path_of(memory).matches('/').count();
+    let target = |attachment: &Attachment| {
+        let medium = attachment.medium.as_ref()?;
+        Some(format!("{}{}", "../".repeat(depth), layout::media_path(memory.when.day, &attachment.name, &medium.sha256)))
+    };
+    let of_key = |key: &str| memory.attachments.iter().find(|attachment| attachment.key == key);
+    let shown: BTreeSet<&str> =
+        links(&memory.text).into_iter().filter_map(|link| if let Link::Attachment(key) = link { Some(key) } else { None }).collect();
+    let text = rewrite_links(&memory.text, |link| target(of_key(link.strip_prefix("keepsake:attachment/")?)?));
+    let rest: Vec<String> = memory
+        .attachments
+        .iter()
+        .filter(|attachment| !shown.contains(attachment.key.as_str()))
+        .filter_map(|attachment| {
+            let label = attachment.alt.as_ref().or(attachment.caption.as_ref()).unwrap_or(&attachment.name);
+            let picture = if attachment.media_type.starts_with("image/") { "!" } else { "" };
+            Some(format!("{picture}[{}]({})", escaped(label), target(attachment)?))
+        })
+        .collect();
+    let mut out = "---\n".to_owned();
+    for (field, value) in front_matter(memory, names)? {
+        out.push_str(&format!("{field}: "));
+        flow(&value, &mut out);
+        out.push('\n');
+    }
+    out.push_str("---\n");
+    out.push_str(&text);
+    if !rest.is_empty() {
+        out.push_str(&format!("\n\n{REST}\n\n{}\n", rest.join("\n\n")));
+    }
+    Ok(out)
+}
+
+fn front_matter(memory: &Memory, names: &Names) -> Result<Map<String, Value>, String> {
+    let mut matter = Map::new();
+    let when = &memory.when;
+    let mut put = |name: &str, value: Option<Value>| drop(value.map(|value| matter.insert(name.to_owned(), value)));
+    put("title", memory.title.as_ref().map(|title| json!(title)));
+    let instant = when.instant.map(|instant| match when.zone.as_ref().and_then(keepsake_record::Zone::to_jiff) {
+        Some(zone) => instant.to_jiff().to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        None => instant.to_string(),
+    });
+    put(
+        "date",
+        instant.or(when.edtf.as_ref().map(|edtf| edtf.as_str().to_owned())).or(when.day.map(|day| day.to_string())).map(Value::from),
+    );
+    put("tags", (!memory.tags.is_empty()).then(|| json!(memory.tags)));
+    let called = |ids: Vec<String>, names: &std::collections::BTreeMap<String, String>| {
+        let known: Vec<&String> = ids.iter().filter_map(|id| names.get(id)).collect();
+        (!known.is_empty()).then(|| json!(known))
+    };
+    put("people", called(memory.people.iter().map(ToString::to_string).collect(), &names.people));
+    put("place", memory.place.as_ref().and_then(|id| names.places.get(&id.to_string())).map(|name| json!(name)));
+    put("collections", called(memory.collections.iter().map(|member| member.collection.to_string()).collect(), &names.collections));
+    put("language", memory.language.as_ref().map(|language| json!(language)));
+    let mut record = serde_json::to_value(memory).map_err(|e| e.to_string())?;
+    record.as_object_mut().and_then(|record| record.remove("text"));
+    put("keepsake", Some(record));
+    Ok(matter)
+}
+
+/// A value as YAML in flow style that readers of YAML 1.1 and 1.2 take for the same: every text in quotation marks (a bare `yes` is a word for
+/// some and a truth for others), every number with what makes it one.
+fn flow(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => quoted(text, out),
+        Value::Number(number) => out.push_str(&float(&number.to_string())),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                flow(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            out.push('{');
+            for (at, (field, value)) in fields.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                quoted(field, out);
+                out.push_str(": ");
+                flow(value, out);
+            }
+            out.push('}');
+        }
+        Value::Null | Value::Bool(_) => out.push_str(&value.to_string()),
+    }
+}
+
+fn quoted(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            // Not printable in YAML, or the end of a line for some readers.
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// `1e-7` is a text in YAML 1.1; `1.0e-7` is a number everywhere.
+fn float(number: &str) -> String {
+    let Some((digits, exponent)) = number.split_once('e') else { return number.to_owned() };
+    let point = if digits.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with(['-', '+']) { "" } else { "+" };
+    format!("{digits}{point}e{sign}{exponent}")
+}
+
+/// Words that are no markup between brackets.
+fn escaped(words: &str) -> String {
+    words.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace(['\n', '\r'], " ")
+}

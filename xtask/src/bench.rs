@@ -5,6 +5,7 @@
 mod changes;
 mod cloud;
 mod engine;
+mod export;
 mod library;
 mod measuring;
 mod rewrite;
@@ -20,6 +21,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         Some("cloud") => cloud::run(&args[1..]),
         Some("changes") => changes::run(&args[1..]),
         Some("rewrite") => rewrite::run(&args[1..]),
+        Some("export") => export::run(&args[1..]),
         Some("engine") => engine::run(&args[1..]),
         _ => vault::run(args),
     }

@@ -147,7 +147,7 @@ impl Custody {
             replaced: BTreeMap::new(),
         };
         let binder = Binder::new(options.clone(), book, ident, report);
-        let total = head.memories;
+        let total = options.filter.is_none().then_some(head.memories);
         blocking(move || binder.bind(days, leaves, &*typesetter, &*monitor, total)).await
     }
 }

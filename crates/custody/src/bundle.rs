@@ -3,6 +3,7 @@
 pub(crate) mod parts;
 
 use std::{
+    collections::HashSet,
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -41,6 +42,11 @@ impl Bundle {
             Some(parts) => parts,
             None => vec![input],
         };
+        Self::of_inputs(path, inputs)
+    }
+
+    /// As [`Bundle::open`], of what was opened already.
+    pub(crate) fn of_inputs(path: &Path, inputs: Vec<Input>) -> CustodyResult<Self> {
         let (mut places, mut files) = (Vec::new(), Vec::new());
         for input in inputs {
             let all = input.files()?;
@@ -110,13 +116,16 @@ impl Bundle {
         for (input, prefix) in inputs {
             let Some(bag) = prefix.strip_suffix("data/") else { continue };
             let manifest = format!("{bag}manifest-sha256.txt");
-            if !input.files()?.iter().any(|f| f.path == manifest) {
+            let there: HashSet<String> = input.files()?.into_iter().map(|file| file.path).collect();
+            if !there.contains(&manifest) {
                 continue;
             }
             let text = String::from_utf8_lossy(&input.whole(&manifest)?).into_owned();
             for (digest, path) in text.lines().filter_map(|line| line.split_once("  ")) {
                 let path = unlisted(path);
-                let found = input.open_file(&format!("{bag}{path}")).ok().and_then(|mut reader| hash_reader(&mut reader).ok());
+                // What is not in the bag is not looked for elsewhere.
+                let inside = Some(format!("{bag}{path}")).filter(|path| there.contains(path));
+                let found = inside.and_then(|path| input.open_file(&path).ok()).and_then(|mut reader| hash_reader(&mut reader).ok());
                 if found.is_none_or(|(found, _)| found.to_string() != digest) {
                     altered.push(path);
                 }

@@ -7,11 +7,13 @@ mod parsing;
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use keepsake_record::{Collection, Entity, Kind, LocalDay, Memory, MemoryId, Person, Place, Position, Visibility};
+use keepsake_record::{Collection, Entity, Kind, LocalDay, Memory, MemoryId, Person, Place, Position, Sensitivity, Visibility};
 use keepsake_vault::{AsOf, terms};
 use serde::de::DeserializeOwned;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{CustodyError, CustodyResult};
 
@@ -27,6 +29,7 @@ pub(crate) enum Condition {
     Starred,
     Kind(BTreeSet<String>),
     Visibility(BTreeSet<String>),
+    Sensitivity(BTreeSet<String>),
     Tag(String),
     Collection(String),
     Person(String),
@@ -101,7 +104,7 @@ async fn read<T: DeserializeOwned>(state: &mut AsOf, entity: Entity) -> CustodyR
 
 fn note<'a>(into: &mut BTreeMap<String, BTreeSet<String>>, id: &'a str, names: impl IntoIterator<Item = &'a str>) {
     for name in names.into_iter().chain([id]) {
-        into.entry(name.to_lowercase()).or_default().insert(id.to_owned());
+        into.entry(folded(name)).or_default().insert(id.to_owned());
     }
 }
 
@@ -110,6 +113,8 @@ fn note<'a>(into: &mut BTreeMap<String, BTreeSet<String>>, id: &'a str, names: i
 pub(crate) struct Chosen {
     condition: Condition,
     named: Named,
+    /// The tags that it names, each with whether a memory had it: there is no list of tags to ask.
+    tags: Vec<(String, AtomicBool)>,
 }
 
 impl Chosen {
@@ -119,18 +124,47 @@ impl Chosen {
     /// One does not; the sentence says which there are.
     pub fn new(filter: &Filter, named: Named) -> CustodyResult<Self> {
         check(&filter.condition, &named)?;
-        Ok(Self { condition: filter.condition.clone(), named })
+        let mut tags = Vec::new();
+        tags_in(&filter.condition, &mut tags);
+        Ok(Self { condition: filter.condition.clone(), named, tags })
     }
 
     /// Whether it takes a memory.
     pub fn takes(&self, memory: &Memory) -> bool {
+        for (name, is_seen) in &self.tags {
+            if !is_seen.load(Ordering::Relaxed) && has_tag(memory, name) {
+                is_seen.store(true, Ordering::Relaxed);
+            }
+        }
         holds(&self.condition, &self.named, memory)
+    }
+
+    /// Once it was asked about all memories: that each tag which it names is there, for `not tag:privat` would let out what is private.
+    ///
+    /// # Errors
+    /// One is not.
+    pub fn refuse_unknown_tags(&self) -> CustodyResult<()> {
+        match self.tags.iter().find(|(_, is_seen)| !is_seen.load(Ordering::Relaxed)) {
+            None => Ok(()),
+            Some((name, _)) => Err(CustodyError::Usage(format!(
+                "the filter names the tag `{name}`, which no memory has: `keepsake memory list` shows tags; take it out of the filter if it is not needed"
+            ))),
+        }
+    }
+}
+
+fn tags_in(condition: &Condition, into: &mut Vec<(String, AtomicBool)>) {
+    match condition {
+        Condition::All(inside) | Condition::Any(inside) => inside.iter().for_each(|condition| tags_in(condition, into)),
+        Condition::Not(inside) => tags_in(inside, into),
+        Condition::Tag(name) => into.push((name.clone(), AtomicBool::new(false))),
+        _ => {}
     }
 }
 
 fn check(condition: &Condition, named: &Named) -> CustodyResult<()> {
     let known = |what: &str, name: &str, names: &BTreeMap<String, BTreeSet<String>>| {
-        if names.contains_key(&name.to_lowercase()) {
+        if names.contains_key(&folded(name)) {
             return Ok(());
         }
         // Ids are names, too, but nobody types them.
@@ -150,20 +184,20 @@ fn check(condition: &Condition, named: &Named) -> CustodyResult<()> {
 }
 
 fn holds(condition: &Condition, named: &Named, memory: &Memory) -> bool {
-    let stands_for = |names: &BTreeMap<String, BTreeSet<String>>, name: &str, id: &str| {
-        names.get(&name.to_lowercase()).is_some_and(|ids| ids.contains(id))
-    };
+    let stands_for =
+        |names: &BTreeMap<String, BTreeSet<String>>, name: &str, id: &str| names.get(&folded(name)).is_some_and(|ids| ids.contains(id));
     match condition {
         Condition::All(inside) => inside.iter().all(|condition| holds(condition, named, memory)),
         Condition::Any(inside) => inside.iter().any(|condition| holds(condition, named, memory)),
         Condition::Not(inside) => !holds(inside, named, memory),
-        Condition::From(day) => memory.when.day.is_some_and(|of| of >= *day),
-        Condition::To(day) => memory.when.day.is_some_and(|of| of <= *day),
-        Condition::Undated => memory.when.day.is_none(),
+        Condition::From(first) => day_of(memory).is_some_and(|day| day >= *first),
+        Condition::To(last) => day_of(memory).is_some_and(|day| day <= *last),
+        Condition::Undated => day_of(memory).is_none(),
         Condition::Starred => memory.starred,
         Condition::Kind(kinds) => kinds.contains(&word(&memory.kind)),
         Condition::Visibility(words) => words.contains(&word(&memory.visibility)),
-        Condition::Tag(name) => memory.tags.iter().any(|tag| is_below(&tag.as_str().to_lowercase(), &name.to_lowercase())),
+        Condition::Sensitivity(words) => words.contains(&word(&memory.sensitivity)),
+        Condition::Tag(name) => has_tag(memory, name),
         Condition::Collection(name) => {
             memory.collections.iter().any(|member| stands_for(&named.collections, name, &member.collection.to_string()))
         }
@@ -180,6 +214,20 @@ fn holds(condition: &Condition, named: &Named, memory: &Memory) -> bool {
         }
         Condition::Id(id) => memory.id == *id,
     }
+}
+
+/// The day by which it is chosen: its own, or the first that its date may mean.
+fn day_of(memory: &Memory) -> Option<LocalDay> {
+    memory.when.day.or_else(|| memory.when.edtf.as_ref()?.earliest())
+}
+
+fn has_tag(memory: &Memory, name: &str) -> bool {
+    memory.tags.iter().any(|tag| is_below(&folded(tag.as_str()), name))
+}
+
+/// A name as it is compared: composed, in lower case.
+fn folded(name: &str) -> String {
+    name.nfc().collect::<String>().to_lowercase()
 }
 
 /// Whether a tag is another one or stands below it: `trip/2024` below `trip`.
@@ -199,6 +247,10 @@ fn words_of<T: serde::Serialize>(all: &[T]) -> BTreeSet<String> {
 
 fn kinds() -> BTreeSet<String> {
     words_of(&[Kind::Entry, Kind::Note, Kind::Photo, Kind::Audio, Kind::Video, Kind::Document, Kind::Message])
+}
+
+fn sensitivities() -> BTreeSet<String> {
+    words_of(&[Sensitivity::Normal, Sensitivity::Sensitive])
 }
 
 fn visibilities() -> BTreeSet<String> {

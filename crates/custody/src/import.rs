@@ -153,10 +153,13 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
         let input = Input::open(path)?;
-        let is_part = options.format.is_none() && tokio::task::block_in_place(|| parts::parts_at(path, &input))?.is_some();
-        let format = if is_part { Format::Bundle } else { options.format.map_or_else(|| import::detect(&input), Ok)? };
+        let may_be_bundle = options.format.is_none_or(|format| format == Format::Bundle);
+        let parts = if may_be_bundle { tokio::task::block_in_place(|| parts::parts_at(path, &input))? } else { None };
+        let format = if parts.is_some() { Format::Bundle } else { options.format.map_or_else(|| import::detect(&input), Ok)? };
         if format == Format::Bundle {
-            return self.import_bundle(owner, path, options, mode, &*monitor).await;
+            let inputs = parts.unwrap_or_else(|| vec![input]);
+            let bundle = tokio::task::block_in_place(|| Bundle::of_inputs(path, inputs))?;
+            return self.import_bundle(owner, &bundle, path, options, mode, &*monitor).await;
         }
         monitor.stage("importing", None, None);
         let read = ReadOptions {
@@ -352,15 +355,15 @@ impl Custody {
     async fn import_bundle(
         &self,
         owner: OwnerId,
+        bundle: &Bundle,
         path: &Path,
         options: &ImportOptions,
         mode: ImportMode,
         monitor: &dyn Monitor,
     ) -> CustodyResult<ImportReport> {
-        let bundle = tokio::task::block_in_place(|| Bundle::open(path))?;
         tokio::task::block_in_place(|| bundle.header())?;
         let from = path.display().to_string();
-        let plan = self.plan_restore(owner, &bundle, &from).await?;
+        let plan = self.plan_restore(owner, bundle, &from).await?;
         let restore = if options.keep_existing { RestoreMode::KeepLive } else { RestoreMode::Replace };
         let choice = RestoreChoice { mode: restore, bring_back: options.bring_back };
         let mut report = ImportReport {
@@ -378,7 +381,7 @@ impl Custody {
             altered.into_iter().map(|path| (path, "is not what the manifest of the bag says: it was changed after the export".to_owned())),
         );
         if mode == ImportMode::Apply {
-            let done = self.restore_into(owner, &bundle, &from, choice, monitor).await?;
+            let done = self.restore_into(owner, bundle, &from, choice, monitor).await?;
             report.media = done.media;
             for problem in done.plan.unreadable.into_iter().chain(done.media_missing) {
                 if !report.problems.contains(&problem) {

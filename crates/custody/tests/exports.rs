@@ -43,6 +43,7 @@ fn to(out: PathBuf) -> ExportOptions {
 async fn leave_begun(home: &Home, out: &Path, moment: &Moment) {
     let record = serde_json::json!({
         "id": "0123456789abcdef",
+        "group": "keepsake-0123456789abcdef",
         "state": "begun",
         "began": "2024-01-01T00:00:00Z",
         "asked": { "out": out, "format": "json" },
@@ -161,7 +162,7 @@ fn options(kind: &str, folder: PathBuf) -> ExportOptions {
         "tar" => ("memories.tar.gz", BagFormat::Json, None),
         "csv" => ("tables.zip", BagFormat::Csv(Dialect::Faithful), None),
         "xml" => ("memories.tar.gz", BagFormat::Xml, None),
-        "markdown" => ("notes.zip", BagFormat::Markdown, Some(1 << 20)),
+        "markdown" => ("notes.zip", BagFormat::Markdown, None),
         "parts" => ("memories.zip", BagFormat::Json, Some(1 << 20)),
         _ => ("memories", BagFormat::Json, Some(1 << 20)),
     };
@@ -268,14 +269,48 @@ async fn what_is_erased_meanwhile_leaves_the_parts_that_are_there() {
         .expect("an id")
         .parse()
         .expect("an id");
+    let digest = home.custody.vault().memory(home.owner, &id).await.expect("asked").expect("there").memory.attachments[0].medium.clone();
+    let digest = digest.expect("a photo").sha256;
+    // Another memory names it: that is no reason to write anything again and again.
+    let draft = MemoryDraft { text: format!("see [it](keepsake:memory/{id})"), date: Some("2024-01-02".into()), ..MemoryDraft::default() };
+    home.custody.add_memory(home.owner, &draft).await.expect("add");
     erase(&home, &id).await;
     let report = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect("export");
-    assert!(report.kept > 0 && report.remade > 0, "{report:?}");
+    assert!(report.kept > 0 && report.remade > 0 && report.memories == 7, "{report:?}");
     let name = id.to_string();
     for part in &report.parts {
-        let holds = contents(&part.path).values().any(|bytes| bytes.windows(name.len()).any(|window| window == name.as_bytes()));
-        assert!(!holds, "{}", part.path.display());
+        for (path, bytes) in contents(&part.path) {
+            assert!(!bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{}", path.display());
+            assert_ne!(keepsake_record::Sha256Digest::of(&bytes), digest, "{}", path.display());
+        }
     }
+    let bundle = Bundle::open(&report.parts[0].path).expect("a bundle");
+    assert_eq!(bundle.header().expect("a head").counts["memories"], 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_taken_up_as_they_are_found() {
+    let home = with_photos(8).await;
+    let options = ExportOptions { part_bytes: Some(1 << 20), ..to(folder(&home, "out").join("memories")) };
+    assert!(home.custody.export(home.owner, &options, Arc::new(Stop(AtomicI64::new(9)))).await.is_err(), "it was asked to stop");
+    let begun = home.custody.exports(home.owner).await.expect("list").remove(0);
+    let first = begun.parts[0].path.clone();
+    // Killed after it was noted, before it had its name.
+    let waiting = PathBuf::from(format!("{}.part", first.display()));
+    fs::rename(&first, &waiting).expect("moved");
+    // A file of somebody else's in another part stays, and is a reason to ask.
+    let added = begun.parts[1].path.join("data/mine.txt");
+    fs::write(&added, "mine").expect("written");
+    let error = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect_err("it was changed").to_string();
+    assert!(error.contains("not what was written any more") && added.exists() && first.exists() && !waiting.exists(), "{error}");
+    fs::remove_file(&added).expect("removed");
+    let report = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect("export");
+    assert_eq!(report.kept, begun.parts.len());
+    // Asked for again, nothing of it is forgotten.
+    let again = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect_err("it is there").to_string();
+    assert!(again.contains("choose another name"), "{again}");
+    let kept = home.custody.export_at(home.owner, &report.id).await.expect("still known");
+    assert!(kept.state == ExportState::Complete && kept.altered.is_empty() && kept.parts.len() == report.parts.len(), "{kept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,6 +344,12 @@ async fn some_memories_come_with_what_they_name_and_nothing_else() {
     let nobody = ExportOptions { filter: Some("person:Grace".parse().expect("a filter")), ..to(out.join("none")) };
     let error = home.custody.export(home.owner, &nobody, Arc::new(Silent)).await.expect_err("nobody of that name");
     assert!(error.to_string().contains("names the person `Grace`"), "{error}");
+    for (filter, expected) in [("not tag:secrit", "the tag `secrit`, which no memory has"), ("from:2030", "takes no memory")] {
+        let options = ExportOptions { filter: Some(filter.parse().expect("a filter")), ..to(out.join("none")) };
+        let error = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect_err(filter).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(!out.join("none").exists() && home.custody.exports(home.owner).await.expect("list").len() == 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,4 +372,38 @@ async fn exports_are_listed_looked_at_and_removed() {
     assert!(home.custody.exports(home.owner).await.expect("list").is_empty());
     let error = home.custody.export_at(home.owner, &ids[1]).await.expect_err("gone").to_string();
     assert!(error.contains("export list"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bags_that_lie_lead_nowhere() {
+    let home = with_photos(1).await;
+    let bag = folder(&home, "out").join("bag");
+    home.custody.export(home.owner, &to(bag.clone()), Arc::new(Silent)).await.expect("export");
+    let (info, manifest) = (bag.join("bag-info.txt"), bag.join("manifest-sha256.txt"));
+    let said = fs::read_to_string(&info).expect("read");
+    for count in ["1 of 18446744073709551615", "0 of 2", "3 of 2", "1 of ?", "1"] {
+        fs::write(&info, format!("{said}Bag-Group-Identifier: x\nBag-Count: {count}\n")).expect("written");
+        assert!(Bundle::open(&bag).is_ok(), "{count}: it is no part, then");
+    }
+    let text = fs::read_to_string(&manifest).expect("read");
+    let digest = &text[..64];
+    fs::write(&manifest, format!("{text}{digest}  ../../../../../../dev/zero\n{digest}  /dev/zero\n")).expect("written");
+    let altered = Bundle::open(&bag).expect("a bundle").altered_files().expect("looked at");
+    assert_eq!(altered, ["../../../../../../dev/zero", "/dev/zero"], "what is not in the bag is not read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_holds_more_than_parts_is_imported_for_what_it_is() {
+    let home = with_photos(4).await;
+    let notes = folder(&home, "notes");
+    let options = ExportOptions { part_bytes: Some(1 << 20), ..to(notes.join("memories.zip")) };
+    home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect("export");
+    fs::write(notes.join("a.md"), "a note").expect("written");
+    let other = crate::support::home().await;
+    let options = ImportOptions::default();
+    let unnamed = other.custody.import(other.owner, &notes, &options, ImportMode::Plan, Arc::new(Silent)).await;
+    assert!(unnamed.expect_err("it is many things").to_string().contains("name it with --format"));
+    let options = ImportOptions { format: keepsake_custody::Format::from_name("markdown"), ..options };
+    let report = other.custody.import(other.owner, &notes, &options, ImportMode::Apply, Arc::new(Silent)).await.expect("import");
+    assert_eq!(report.new, 1, "{report:?}");
 }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use keepsake_custody::{BackupKind, BackupReport, Custody, ImportMode, ImportOptions, ImportReport, Silent, SystemClock};
-use keepsake_record::{OwnerId, layout::ShardLimits};
+use keepsake_record::{Entity, Memory, OwnerId, Sha256Digest, layout::ShardLimits};
+use keepsake_vault::{AuditEntry, Outcome};
 use tempfile::TempDir;
 
 pub struct Home {
@@ -86,4 +87,69 @@ pub fn data(name: &str) -> Option<PathBuf> {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "no test data at {}", path.display());
     println!("no test data at {}: this test was not run", path.display());
     None
+}
+
+/// A memory in which every field of the schema says something, with an attachment in which every field does, and fields of a newer version.
+pub const FULL_MEMORY: &str = r#"{"attachments":[{"alt":"a <swallow> \"above\" the sea","camera":"Keepsake 1","caption":"& so on","captured":{"day":"2024-03-16","edtf":"2024-03-16T10:00","instant":"2024-03-16T10:00:00.5Z","zone":"Europe/Lisbon"},"custom":{"lens":"50 mm","f":1.8},"expected":{"md5":"d41d8cd98f00b204e9800998ecf8427e","path":"photos/1.jpg"},"height":3,"key":"one","mediaType":"image/jpeg","medium":{"bytes":7,"sha256":"DIGEST"},"name":"=1.jpg","newer":[1],"of":"two","orientation":6,"position":{"accuracy":5.5,"altitude":-3,"latitude":38.7,"longitude":-9.1},"problem":"it came late","role":"edited","width":4},{"key":"two","mediaType":"text/plain","name":"two.txt"}],"collections":[{"collection":"01900000-0000-7000-8000-000000000001","position":"b"}],"created":"2024-03-17T10:00:00.123456Z","custom":{"a":{"b":[null,true,"-5"]},"odd\u0001":"\u0000"},"id":"01900000-0000-7000-8000-0000000000aa","kind":"photo","language":"pt-PT","modified":"2024-03-18T10:00:00Z","newer":{"field":[1,{"x":"\u2028"}]},"people":["01900000-0000-7000-8000-000000000002"],"place":"01900000-0000-7000-8000-000000000003","position":{"accuracy":1,"altitude":2.25,"latitude":-38.7,"longitude":179.9},"provenance":{"place":"observed","title":"derived"},"sensitivity":"sensitive","source":{"account":"me","digest":"DIGEST","edited":true,"id":"7","importer":"dayone"},"starred":true,"tags":["a/b","yes"],"text":"See ![x](keepsake:attachment/one)","title":"A title","visibility":"unlisted","when":{"day":"2024-03-17","edtf":"2024-03-17T10:00","instant":"2024-03-17T10:00:00Z","zone":"Europe/Lisbon"}}"#;
+
+/// One of each other record, every field filled: kinds, and lines.
+pub const FULL_OTHERS: [(Entity, &str); 7] = [
+    (
+        Entity::Collection,
+        r#"{"custom":{"x":1},"description":"d","id":"01900000-0000-7000-8000-000000000001","kind":"album","name":"An <album>","newer":1,"parent":"01900000-0000-7000-8000-000000000009"}"#,
+    ),
+    (
+        Entity::Person,
+        r#"{"aliases":["Ada","A."],"born":"1815-12","custom":{"x":"y"},"id":"01900000-0000-7000-8000-000000000002","name":"Ada Lovelace"}"#,
+    ),
+    (
+        Entity::Place,
+        r#"{"area":"Lisboa","country":"Portugal","custom":{"x":[]},"id":"01900000-0000-7000-8000-000000000003","locality":"Lisbon","name":"Alfama","position":{"latitude":38.7,"longitude":-9.1}}"#,
+    ),
+    (Entity::Tag, r##"{"colour":"#fff","description":"the sea","name":"a/b"}"##),
+    (
+        Entity::Consent,
+        r#"{"at":"2024-03-17T10:00:00Z","id":"01900000-0000-7000-8000-000000000004","person":"01900000-0000-7000-8000-000000000002","purpose":"faces","state":"given","wording":"yes"}"#,
+    ),
+    (
+        Entity::Insight,
+        r#"{"at":"2024-03-17T10:00:00Z","derivedFrom":[],"id":"01900000-0000-7000-8000-000000000006","name":"moods","value":["a",null]}"#,
+    ),
+    (
+        Entity::Insight,
+        r#"{"at":"2024-03-17T10:00:00Z","derivedFrom":["01900000-0000-7000-8000-0000000000aa"],"id":"01900000-0000-7000-8000-000000000005","name":"moods","value":0.25}"#,
+    ),
+];
+
+impl Home {
+    /// Puts [`FULL_MEMORY`] and [`FULL_OTHERS`] into the vault, and a photo for it.
+    pub async fn fill_every_field(&self) {
+        let digest = Sha256Digest::of(b"a photo");
+        let line = FULL_MEMORY.replace("DIGEST", &digest.to_string());
+        let memory = Memory::from_line(line.as_bytes()).expect("a memory");
+        let line = String::from_utf8(memory.to_line()).expect("text");
+        let vault = self.custody.vault();
+        vault.store_bytes(self.owner, bytes::Bytes::from_static(b"a photo")).expect("stored");
+        let mut write = vault.write(self.owner, "test").await.expect("write");
+        write.media_live(&[(digest, 7)]).await.expect("live");
+        assert!(write.put_memory(&memory).await.expect("put"));
+        for (entity, line) in FULL_OTHERS {
+            let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let id = value["id"].as_str().or(value["name"].as_str()).expect("a key").to_owned();
+            write
+                .put_entity(entity, &id, value["name"].as_str().or(value["purpose"].as_str()).expect("a name"), &value)
+                .await
+                .expect("put");
+        }
+        let (owner, subject, detail) = (Some(self.owner), String::new(), serde_json::json!({}));
+        let entry = AuditEntry { owner, actor: "test".into(), verb: "test", subject, outcome: Outcome::Complete, detail };
+        write.commit(&entry).await.expect("commit");
+        for (name, line) in [("Memory", line.as_str()), ("Attachment", &serde_json::json!(memory.attachments[0]).to_string())] {
+            let schema = keepsake_record::bundle_schema();
+            let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            for field in schema["$defs"][name]["properties"].as_object().expect("fields").keys() {
+                assert!(record.get(field).is_some(), "{name} has a field `{field}` that the full memory does not fill");
+            }
+        }
+    }
 }

@@ -156,6 +156,13 @@ async fn odd_cells_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_field_comes_back() {
+    let home = home().await;
+    home.fill_every_field().await;
+    assert_eq!(compare(&home).await, "1 memories, 2 attachments\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn real_exports_come_back() {
     for path in ["dayone-export/export", "photos-exif-samples", "obsidian-vault"] {
         let Some(path) = data(path) else { return };

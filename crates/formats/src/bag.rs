@@ -1,9 +1,9 @@
 //! The containers of an export: a folder, a ZIP archive or a TAR.GZ archive, each a BagIt bag (RFC 8493) whose payload is
-//! the bundle's `data/`, or what a writer makes of it. Written front to back; nothing but the manifest is held in memory.
+//! the bundle's `data/`, or what a writer makes of it. Written front to back; the manifest waits in a file without a name.
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -36,7 +36,7 @@ impl Container {
 }
 
 enum Out {
-    Folder(PathBuf),
+    Folder(PathBuf, fs::File),
     Zip(Box<ZipWriter<fs::File>>, String),
     TarGz(Box<tar::Builder<GzEncoder<fs::File>>>, String),
 }
@@ -66,7 +66,7 @@ pub struct Bagged {
 /// Writes a bag.
 pub struct BagWriter {
     out: Out,
-    manifest: String,
+    manifest: io::BufWriter<fs::File>,
     files: u64,
     bytes: u64,
     part: PathBuf,
@@ -85,10 +85,9 @@ impl BagWriter {
                 format!("{} is there already: choose another name", target.display()),
             ));
         }
-        let mut name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no name"))?.to_owned();
-        name.push(".part");
-        let part = target.with_file_name(name);
-        let root = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no name"))?;
+        let part = unfinished(target);
+        let root = name.to_string_lossy().into_owned();
         let root = [".zip", ".tar.gz", ".tgz"].iter().fold(root.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name));
         let root = if root.is_empty() || root.starts_with('.') { "export".to_owned() } else { root.to_owned() };
         let out = match container {
@@ -97,14 +96,16 @@ impl BagWriter {
                     fs::remove_dir_all(&part)?;
                 }
                 fs::create_dir_all(&part)?;
-                Out::Folder(part.clone())
+                Out::Folder(part.clone(), fs::File::open(&part)?)
             }
             Container::Zip => Out::Zip(Box::new(ZipWriter::new(fs::File::create(&part)?)), root),
             Container::TarGz => {
                 Out::TarGz(Box::new(tar::Builder::new(GzEncoder::new(fs::File::create(&part)?, Compression::default()))), root)
             }
         };
-        Ok(Self { out, manifest: String::new(), files: 0, bytes: 0, part, target: target.into() })
+        // Beside the target: a million files have a list of 150 MB.
+        let manifest = io::BufWriter::new(tempfile::tempfile_in(folder_of(target))?);
+        Ok(Self { out, manifest, files: 0, bytes: 0, part, target: target.into() })
     }
 
     /// Adds a file of the payload; `path` begins with `data/`. The reader must give exactly `length` bytes.
@@ -122,7 +123,7 @@ impl BagWriter {
             ));
         }
         let digest = data_encoding::HEXLOWER.encode(&hashing.hasher.finalize());
-        self.manifest.push_str(&format!("{digest}  {}\n", listed(path)));
+        writeln!(self.manifest, "{digest}  {}", listed(path))?;
         self.files += 1;
         self.bytes += length;
         Ok(())
@@ -130,12 +131,14 @@ impl BagWriter {
 
     fn write(&mut self, path: &str, length: u64, reader: &mut dyn Read) -> io::Result<()> {
         match &mut self.out {
-            Out::Folder(root) => {
+            Out::Folder(root, _) => {
                 let target = root.join(path);
                 if let Some(parent) = target.parent() {
                     fs::create_dir_all(parent)?;
                 }
-                io::copy(reader, &mut fs::File::create(target)?).map(drop)
+                let mut file = fs::File::create(target)?;
+                io::copy(reader, &mut file)?;
+                if cfg!(target_os = "linux") { Ok(()) } else { file.sync_data() }
             }
             Out::Zip(zip, root) => {
                 let packed = path.starts_with("data/media/");
@@ -154,11 +157,36 @@ impl BagWriter {
         }
     }
 
-    /// Writes the tag files and puts the bag in its place, on disk and not only on its way there.
+    /// Writes the tag files: the bag is whole and on disk, still under its other name. If this fails, nothing stays.
     ///
     /// # Errors
     /// The container fails.
-    pub fn finish(mut self, info: &BagInfo) -> io::Result<Bagged> {
+    pub fn close(mut self, info: &BagInfo) -> io::Result<(Bagged, Closed)> {
+        let written = self.write_tags(info);
+        let Self { out, files, bytes, part, target, .. } = self;
+        let closed = Closed { part, target };
+        let ended = written.and_then(|digest| end(out).map(|()| digest));
+        match ended {
+            Ok(digest) => Ok((Bagged { files, bytes, digest }, closed)),
+            Err(error) => {
+                closed.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the tag files and puts the bag in its place.
+    ///
+    /// # Errors
+    /// The container fails, or something is at the target by now.
+    pub fn finish(self, info: &BagInfo) -> io::Result<Bagged> {
+        let (bagged, closed) = self.close(info)?;
+        closed.publish()?;
+        Ok(bagged)
+    }
+
+    /// Answers the digest of the list of tag files.
+    fn write_tags(&mut self, info: &BagInfo) -> io::Result<Sha256Digest> {
         let mut about = format!(
             "Bag-Software-Agent: Keepsake {}\nBagging-Date: {}\nPayload-Oxum: {}.{}\n",
             env!("CARGO_PKG_VERSION"),
@@ -169,38 +197,99 @@ impl BagWriter {
         if let Some((group, number, of)) = &info.group {
             about.push_str(&format!("Bag-Group-Identifier: {group}\nBag-Count: {number} of {of}\n"));
         }
-        let manifest = std::mem::take(&mut self.manifest);
-        let own: [(&str, &[u8]); 3] = [
-            ("bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"),
-            ("bag-info.txt", about.as_bytes()),
-            ("manifest-sha256.txt", manifest.as_bytes()),
-        ];
+        let own: [(&str, &[u8]); 2] =
+            [("bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"), ("bag-info.txt", about.as_bytes())];
         let mut tags = String::new();
         for (name, bytes) in own.into_iter().chain(info.tags.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))) {
             tags.push_str(&format!("{}  {}\n", Sha256Digest::of(bytes), listed(name)));
             self.write(name, bytes.len() as u64, &mut &*bytes)?;
         }
+        self.manifest.flush()?;
+        let mut manifest = self.manifest.get_ref().try_clone()?;
+        let length = manifest.seek(io::SeekFrom::End(0))?;
+        manifest.rewind()?;
+        let mut hashing = Hashing { inner: &mut manifest, hasher: Sha256::new(), count: 0 };
+        self.write("manifest-sha256.txt", length, &mut hashing)?;
+        tags.push_str(&format!("{}  manifest-sha256.txt\n", data_encoding::HEXLOWER.encode(&hashing.hasher.finalize())));
         self.write("tagmanifest-sha256.txt", tags.len() as u64, &mut tags.as_bytes())?;
-        match self.out {
-            // One request for all files, instead of one each.
-            Out::Folder(root) => rustix::fs::syncfs(fs::File::open(root)?)?,
-            Out::Zip(zip, _) => zip.finish().map_err(io::Error::other)?.sync_all()?,
-            Out::TarGz(tar, _) => {
-                let mut file = tar.into_inner()?.finish()?;
-                file.flush()?;
-                file.sync_all()?;
-            }
-        }
-        fs::rename(&self.part, &self.target)?;
-        Ok(Bagged { files: self.files, bytes: self.bytes, digest: Sha256Digest::of(tags.as_bytes()) })
+        Ok(Sha256Digest::of(tags.as_bytes()))
     }
 
     /// Removes what was written so far.
     pub fn abandon(self) {
         drop(self.out);
+        Closed { part: self.part, target: self.target }.abandon();
+    }
+}
+
+/// Ends a container: everything is on disk, and not only on its way there.
+fn end(out: Out) -> io::Result<()> {
+    match out {
+        // One request for all files, instead of one each.
+        #[cfg(target_os = "linux")]
+        Out::Folder(_, opened) => Ok(rustix::fs::syncfs(opened)?),
+        #[cfg(not(target_os = "linux"))]
+        Out::Folder(_, opened) => opened.sync_all(),
+        Out::Zip(zip, _) => zip.finish().map_err(io::Error::other)?.sync_all(),
+        Out::TarGz(tar, _) => {
+            let mut file = tar.into_inner()?.finish()?;
+            file.flush()?;
+            file.sync_all()
+        }
+    }
+}
+
+/// The name that a bag has until it is whole.
+pub fn unfinished(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    target.with_file_name(name)
+}
+
+/// A bag that is whole and has not its name yet.
+#[derive(Debug)]
+pub struct Closed {
+    part: PathBuf,
+    target: PathBuf,
+}
+
+impl Closed {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.part
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// Something is there by now, or the folder cannot be written.
+    pub fn publish(self) -> io::Result<()> {
+        publish(&self.target)
+    }
+
+    /// Removes it.
+    pub fn abandon(self) {
         // What cannot be removed is named `.part`, so nobody takes it for an export.
         drop(fs::remove_dir_all(&self.part).or_else(|_| fs::remove_file(&self.part)));
     }
+}
+
+/// Gives a bag that is whole its name.
+///
+/// # Errors
+/// Something is there by now, or the folder cannot be written.
+pub fn publish(target: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(target).is_ok() {
+        let problem = format!("{} came there meanwhile: choose another name", target.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+    }
+    fs::rename(unfinished(target), target)?;
+    fs::File::open(folder_of(target))?.sync_all()
+}
+
+/// The folder that a path is in.
+fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A path as a manifest has it: what would end its line is written as `%0A`, `%0D`, and the percent sign as `%25` (RFC 8493, 2.1.3).

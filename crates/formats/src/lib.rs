@@ -9,6 +9,7 @@ pub mod bag;
 pub mod book;
 pub mod import;
 pub mod markdown;
+pub mod matrix;
 pub mod names;
 pub mod pictures;
 pub mod tables;

@@ -1,18 +1,19 @@
 //! Memories as Markdown, a file each, for every program that reads notes.
 //!
 //! Front matter (YAML) says what people want to see by name; under `keepsake` it holds the whole record but for its text, so that nothing is
-//! lost. The text follows as it is, with links to attachments leading to the files. Attachments that the text does not show stand below it,
-//! after [`REST`].
+//! lost. The text follows as it is, with links to attachments leading to the files; under `text` stand the keys of these links, in order, and how many
+//! attachments that the text does not show stand below it, after [`REST`].
 
-use std::collections::BTreeSet;
-
-use keepsake_record::{Attachment, Link, Memory, layout, links, rewrite_links};
+use keepsake_record::{Attachment, Memory, layout, rewrite_links};
 use serde_json::{Map, Value, json};
 
 use crate::names::Names;
 
 /// What stands between the text and the attachments that it does not show.
 pub const REST: &str = "<!-- keepsake: attachments -->";
+
+/// Longer keys are announced: YAML bounds the others to 1,024 characters, and an escape takes six.
+const KEY_BYTES: usize = 160;
 
 /// The path of a memory's file below `data/`: its day, a word or two of its title, and its id.
 pub fn path_of(memory: &Memory) -> String {
@@ -33,13 +34,17 @@ pub fn write(memory: &Memory, names: &Names) -> Result<String, String> {
         Some(format!("{}{}", "../".repeat(depth), layout::media_path(memory.when.day, &attachment.name, &medium.sha256)))
     };
     let of_key = |key: &str| memory.attachments.iter().find(|attachment| attachment.key == key);
-    let shown: BTreeSet<&str> =
-        links(&memory.text).into_iter().filter_map(|link| if let Link::Attachment(key) = link { Some(key) } else { None }).collect();
-    let text = rewrite_links(&memory.text, |link| target(of_key(link.strip_prefix("keepsake:attachment/")?)?));
+    let mut shown: Vec<String> = Vec::new();
+    let text = rewrite_links(&memory.text, |link| {
+        let key = link.strip_prefix("keepsake:attachment/")?;
+        let target = target(of_key(key)?)?;
+        shown.push(key.to_owned());
+        Some(target)
+    });
     let rest: Vec<String> = memory
         .attachments
         .iter()
-        .filter(|attachment| !shown.contains(attachment.key.as_str()))
+        .filter(|attachment| !shown.contains(&attachment.key))
         .filter_map(|attachment| {
             let label = attachment.alt.as_ref().or(attachment.caption.as_ref()).unwrap_or(&attachment.name);
             let picture = if attachment.media_type.starts_with("image/") { "!" } else { "" };
@@ -47,7 +52,11 @@ pub fn write(memory: &Memory, names: &Names) -> Result<String, String> {
         })
         .collect();
     let mut out = "---\n".to_owned();
-    for (field, value) in front_matter(memory, names)? {
+    let mut matter = front_matter(memory, names)?;
+    if !shown.is_empty() || !rest.is_empty() {
+        matter.insert("text".into(), json!({ "below": rest.len(), "links": shown }));
+    }
+    for (field, value) in matter {
         out.push_str(&format!("{field}: "));
         flow(&value, &mut out);
         out.push('\n');
@@ -66,8 +75,11 @@ fn front_matter(memory: &Memory, names: &Names) -> Result<Map<String, Value>, St
     let mut put = |name: &str, value: Option<Value>| drop(value.map(|value| matter.insert(name.to_owned(), value)));
     put("title", memory.title.as_ref().map(|title| json!(title)));
     let instant = when.instant.map(|instant| match when.zone.as_ref().and_then(keepsake_record::Zone::to_jiff) {
-        Some(zone) => instant.to_jiff().to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-        None => instant.to_string(),
+        // Offsets with seconds, as they were before there was standard time, have no form that others read.
+        Some(zone) if zone.to_offset(instant.to_jiff()).seconds() % 60 == 0 => {
+            instant.to_jiff().to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+        }
+        _ => instant.to_string(),
     });
     put(
         "date",
@@ -106,8 +118,10 @@ fn flow(value: &Value, out: &mut String) {
             out.push('{');
             for (at, (field, value)) in fields.iter().enumerate() {
                 out.push_str(if at > 0 { ", " } else { "" });
+                // Readers look for the colon of a longer key in vain, unless they are told that it is one.
+                out.push_str(if field.len() > KEY_BYTES { "? " } else { "" });
                 quoted(field, out);
-                out.push_str(": ");
+                out.push_str(if field.len() > KEY_BYTES { " : " } else { ": " });
                 flow(value, out);
             }
             out.push('}');

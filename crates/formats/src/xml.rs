@@ -113,6 +113,7 @@ fn object(name: &str, attributes: &str, record: Map<String, Value>, shape: &Shap
 
 fn element(name: &str, value: Value, shape: &Shape, depth: usize, out: &mut String) {
     match (value, shape) {
+        (value, Shape::Json) => leaf(name, &value.to_string(), depth, out),
         (Value::Object(record), Shape::Open) => entries(name, record, depth, out),
         (Value::Object(record), shape) => object(name, "", record, shape, depth, out),
         (Value::Array(items), Shape::List(inside)) => {

@@ -2,6 +2,7 @@
 
 mod containers;
 mod fuzzing;
+mod matrix;
 mod readers;
 mod tables;
 mod taken;

@@ -117,15 +117,17 @@ struct State {
 impl Locker {
     /// Takes a lock, and asks something else once it is written. The lock is written before the others are read, so of two that come at
     /// once one sees the other.
-    pub fn acquire<T: Send>(&self, kind: LockKind, meanwhile: impl FnOnce() -> T + Send) -> RepositoryResult<(T, LockGuard)> {
+    pub fn acquire<T>(&self, kind: LockKind, meanwhile: impl FnOnce() -> T) -> RepositoryResult<(T, LockGuard)> {
         // Whoever wants to be alone asks again and again, and would keep others from beginning by writing first.
         if kind == LockKind::Exclusive {
             self.refuse_conflicts(kind, None)?;
         }
         let name = self.write(kind)?;
-        let (answer, conflicts) = both(&*self.store, meanwhile, || self.refuse_conflicts(kind, Some(&name)));
+        // Where one goes after the other, the others come first: what is asked is then known under the lock.
+        let (conflicts, answer) = both(&*self.store, || self.refuse_conflicts(kind, Some(&name)), meanwhile);
         if let Err(error) = conflicts {
-            self.store.delete(&name)?;
+            // One that stays expires, or is removed when it is seen that its process is gone.
+            drop(self.store.delete(&name));
             return Err(error);
         }
         let state = Arc::new((Mutex::new(State { name, refreshed: self.ambient.now(), done: false, lost: false }), Condvar::new()));

@@ -169,7 +169,9 @@ impl<'r> Writer<'r> {
 
     #[expect(clippy::disallowed_methods, reason = "measures how long the run has gone without an index; nothing stored depends on it")]
     fn write_index(&self) -> RepositoryResult<()> {
-        let packs = self.uploads.take_done();
+        let mut packs = self.uploads.take_done();
+        // Whoever sees the root of a tree in an index has seen the others.
+        packs.sort_by_key(|(_, blobs)| blobs.iter().any(|blob| blob.kind == BlobKind::Tree));
         *self.last_index.lock().expect("no holder panics") = Instant::now();
         for part in index_file::parts(&packs) {
             let id = self.repository.write_file("index", &index_file::encode(part))?;
@@ -217,8 +219,8 @@ impl<'r> Writer<'r> {
     pub fn finish(self) -> RepositoryResult<Counters> {
         let sent = self.send_open().and_then(|()| self.uploads.drain());
         let allowed = |()| {
-            let (held, there) = both(&*self.repository.store, || self.lock.assert_held(), || self.refuse_if_pruned());
-            held.and(there)
+            let (there, held) = both(&*self.repository.store, || self.refuse_if_pruned(), || self.lock.assert_held());
+            there.and(held)
         };
         if let Err(error) = sent.and_then(allowed).and_then(|()| self.write_index()) {
             // What no index names must not be taken for present by whoever uses this repository next.

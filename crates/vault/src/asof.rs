@@ -24,7 +24,7 @@ const PAGE_BYTES: u64 = 4 << 20;
 /// Or after so many memories.
 const PAGE_ROWS: i64 = 4096;
 /// So many changes are read at once.
-const CHANGES: u64 = 5000;
+const CHANGES: u64 = 1000;
 
 /// A point in an owner's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,8 @@ struct Spot {
 impl Spot {
     /// The first of those with a day, or without one.
     fn first(undated: bool) -> Self {
-        Self { undated, day: String::new(), shard: 0 }
+        // Sorts after the name of the undated, which is empty, and before all days.
+        Self { undated, day: if undated { "" } else { "!" }.into(), shard: 0 }
     }
 
     /// After the last of them.
@@ -214,10 +215,11 @@ impl AsOf {
     /// The last spot of the page that begins at a spot; `None`: there is nothing from there on.
     async fn last_of_page(&self, tx: &mut Tx, from: &Spot) -> VaultResult<Option<Spot>> {
         let args = [Arg::Text(&self.owner), Arg::Text(&from.day), Arg::Int(shard_column(from.shard)), Arg::Int(PAGE_ROWS)];
+        // Nothing stands beside the pair: SQLite would look for that instead, and go through all days from the first.
         let sql = if from.undated {
-            "SELECT day, shard, bytes FROM memories WHERE owner = $1 AND day = '' AND (day, shard) >= ($2, $3) AND trashed_at IS NULL ORDER BY day, shard LIMIT $4"
+            "SELECT day, shard, bytes FROM memories WHERE owner = $1 AND day = '' AND day = $2 AND shard >= $3 AND trashed_at IS NULL ORDER BY day, shard LIMIT $4"
         } else {
-            "SELECT day, shard, bytes FROM memories WHERE owner = $1 AND day > '' AND (day, shard) >= ($2, $3) AND trashed_at IS NULL ORDER BY day, shard LIMIT $4"
+            "SELECT day, shard, bytes FROM memories WHERE owner = $1 AND (day, shard) >= ($2, $3) AND trashed_at IS NULL ORDER BY day, shard LIMIT $4"
         };
         let (mut last, mut bytes) = (None, 0);
         for mut row in tx.fetch(sql, &args).await? {
@@ -234,9 +236,9 @@ impl AsOf {
         let [low, high] = [from, last].map(|spot| Arg::Int(shard_column(spot.shard)));
         let args = [Arg::Text(&self.owner), Arg::Text(&from.day), low, Arg::Text(&last.day), high];
         let sql = if from.undated {
-            "SELECT day, shard, id, record FROM memories WHERE owner = $1 AND day = '' AND (day, shard) >= ($2, $3) AND (day, shard) <= ($4, $5) AND trashed_at IS NULL"
+            "SELECT day, shard, id, record FROM memories WHERE owner = $1 AND day = $2 AND shard >= $3 AND day = $4 AND shard <= $5 AND trashed_at IS NULL"
         } else {
-            "SELECT day, shard, id, record FROM memories WHERE owner = $1 AND day > '' AND (day, shard) >= ($2, $3) AND (day, shard) <= ($4, $5) AND trashed_at IS NULL"
+            "SELECT day, shard, id, record FROM memories WHERE owner = $1 AND (day, shard) >= ($2, $3) AND (day, shard) <= ($4, $5) AND trashed_at IS NULL"
         };
         let read = |mut row: Row| past_row(&row.text(0)?, shard_key(row.int(1)?), row.text(2)?, row.text(3)?);
         tx.fetch(sql, &args).await?.into_iter().map(read).collect()
@@ -284,11 +286,8 @@ impl AsOf {
             return self.undo_memory(id, op, before);
         }
         let key = (entity.as_str(), id);
-        if op == Op::Erased {
-            self.things.insert(key, None);
-        } else {
-            self.things.entry(key).or_insert(before);
-        }
+        // An erased entry tells nothing of what was there before, and takes nothing from what is known already.
+        self.things.entry(key).or_insert(before);
         Ok(())
     }
 

@@ -21,11 +21,11 @@ pub struct Export {
     /// Only some memories, such as `from:2024 tag:sea not visibility:private`
     ///
     /// Terms that stand beside each other all hold; `or`, `not` and parentheses do what they say.
-    /// There are from: and to: (2024, 2024-03, 2024-03-17), kind:, visibility:, tag:, collection:,
+    /// There are from: and to: (2024, 2024-03, 2024-03-17), kind:, visibility:, sensitivity:, tag:, collection:,
     /// person:, place:, near:LATITUDE,LONGITUDE,5km, text:, id:, undated and starred.
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<Filter>,
-    /// In parts of about this size, such as `4 GiB`, each of which is a bag; only of JSON
+    /// In parts of about this size, such as `4 GiB`, each of which is a bag; of JSON and XML
     #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes)]
     pub part_size: Option<u64>,
     /// Only tell what it would hold

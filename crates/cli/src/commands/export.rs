@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keepsake_custody::{BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, ExportOptions, ExportReport, Paper};
+use keepsake_custody::{
+    BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, ExportOptions, ExportReport, ExportState, ExportSummary,
+    Paper,
+};
 use keepsake_press::{Fonts, Press};
 use serde_json::json;
 
@@ -124,6 +127,7 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
         let plan = custody.plan_export(owner, &options, progress.clone()).await;
         progress.finish();
         let plan = plan?;
+        custody.close().await;
         let [memories, originals] =
             [(plan.memories, "memory", "memories"), (plan.media, "original", "originals")].map(|(n, a, b)| words::of(n, a, b));
         let parts = words::of(plan.parts() as u64, "part", "parts");
@@ -136,7 +140,8 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
     }
     let report = custody.export(owner, &options, progress.clone()).await;
     progress.finish();
-    if report.is_err() && args.part_size.is_some() {
+    let is_begun = |export: &ExportSummary| export.state == ExportState::Begun && !export.parts.is_empty();
+    if report.is_err() && args.part_size.is_some() && custody.exports(owner).await?.iter().any(is_begun) {
         out.say("Parts that are whole stay; the same command goes on with the others.");
     }
     let report = report?;

@@ -25,7 +25,7 @@ pub async fn run(context: &Context, verb: &ExportVerb) -> CustodyResult<u8> {
                 out.object(&json!(export));
                 out.give(format!(
                     "{:<10} {:<9} {:<17} {}",
-                    words::line(&export.id, 8),
+                    &export.id[..8],
                     state(export),
                     words::ago(&export.began.to_string(), now()),
                     export.out
@@ -44,14 +44,16 @@ pub async fn run(context: &Context, verb: &ExportVerb) -> CustodyResult<u8> {
             let question =
                 format!("Remove {} of {}?", words::of(export.parts.len() as u64, "file or folder", "files or folders"), export.out);
             if !context.global.yes && !confirm(&question) {
-                return Err(CustodyError::Refused("nothing was removed".into()));
+                return Err(CustodyError::Refused("nothing was removed: say --yes to go ahead".into()));
             }
             let stayed = custody.delete_export(owner, &export.id).await?;
             for path in &stayed {
                 out.warn(format!("{path} is not what was written any more, and stays"));
             }
             out.say("It is gone, and forgotten.");
-            if stayed.is_empty() { COMPLETE } else { SKIPPED }
+            let code = if stayed.is_empty() { COMPLETE } else { SKIPPED };
+            out.summary(code, json!({ "id": export.id, "stayed": stayed }));
+            code
         }
     };
     custody.close().await;

@@ -60,9 +60,9 @@ impl Binder {
         leaves: Leaves,
         typesetter: &dyn Typesetter,
         monitor: &dyn Monitor,
-        total: u64,
+        total: Option<u64>,
     ) -> CustodyResult<BookReport> {
-        monitor.stage("setting the book", Some(total), None);
+        monitor.stage("setting the book", total, None);
         refuse_filled(&self.options.out)?;
         let gathered = self.gather(&mut days, &leaves, typesetter, monitor);
         let (skipped, named_only) = leaves.into_problems();

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,9 @@ use crate::{CustodyError, CustodyResult};
 
 /// What a bag says of itself.
 const INFO: &str = "bag-info.txt";
-/// So many neighbours are looked at.
+/// So much of it is read.
+const INFO_BYTES: u64 = 64 << 10;
+/// So many neighbours are looked at, and so many parts an export has at most.
 const NEIGHBOURS_MAX: usize = 10_000;
 
 /// Which part of which export a bag is.
@@ -26,12 +29,13 @@ pub(crate) struct Group {
 /// What a bag says of it, if it is one of several.
 pub(crate) fn group_of(input: &Input) -> Option<Group> {
     let path = bag_folder(input)?;
-    let text = input.whole(&format!("{path}{INFO}")).ok()?;
+    let mut text = Vec::new();
+    input.open_file(&format!("{path}{INFO}")).ok()?.take(INFO_BYTES).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
     let value = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": ")).map(str::trim);
     let (number, of) = value("Bag-Count")?.split_once(" of ")?;
     let group = Group { id: value("Bag-Group-Identifier")?.to_owned(), number: number.parse().ok()?, of: of.parse().ok()? };
-    ((1..=group.of).contains(&group.number) && group.of > 1).then_some(group)
+    ((1..=group.of).contains(&group.number) && (2..=NEIGHBOURS_MAX).contains(&group.of)).then_some(group)
 }
 
 /// The folder in an input that is a bag: where it says what it is.
@@ -46,11 +50,18 @@ pub(super) fn bag_folder(input: &Input) -> Option<String> {
 /// All parts of the export that a path is one of, or that lie in it, by number; `None`: it is none.
 pub(crate) fn parts_at(path: &Path, input: &Input) -> CustodyResult<Option<Vec<Input>>> {
     if let Some(group) = group_of(input) {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut found = neighbours(folder, Some(&group), Some((path, input)))?;
-        return Ok(Some(whole(folder, &group, found.remove(&group.id).unwrap_or_default())?));
+        let path = fs::canonicalize(path).map_err(CustodyError::io(path))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let mut found = neighbours(folder, Some(&group), Some((&path, input)))?;
+        let mut parts = found.remove(&group.id).unwrap_or_default();
+        // The one that was named counts, whatever stands beside it under another name.
+        parts.insert(group.number, (group.of, input.clone()));
+        return Ok(Some(whole(folder, &group, parts)?));
     }
     if !matches!(input, Input::Folder(_)) || bag_folder(input).is_some() {
+        return Ok(None);
+    }
+    if holds_more(path)? {
         return Ok(None);
     }
     let mut found = neighbours(path, None, None)?;
@@ -86,6 +97,13 @@ fn neighbours(folder: &Path, wanted: Option<&Group>, known: Option<(&Path, &Inpu
         }
     }
     Ok(found)
+}
+
+/// Whether a folder holds anything beside bags and what is hidden: then it is not an export in parts, but holds one perhaps.
+fn holds_more(folder: &Path) -> CustodyResult<bool> {
+    let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut entries = fs::read_dir(folder).map_err(CustodyError::io(folder))?.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(entries.any(|path| !is_hidden(&path) && !may_be_part(&path)))
 }
 
 /// Whether a path looks like a bag; a TAR.GZ archive has to be unpacked to be looked at, so its name must say that it is a part.

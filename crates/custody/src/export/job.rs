@@ -1,13 +1,13 @@
 //! An export as something that goes on after its process has ended: what was asked for, at which moment, and which parts are there.
 
-use std::{
-    io::BufRead,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use keepsake_formats::{bag::Container, import::Input};
-use keepsake_record::{MemoryId, OwnerId, Sha256Digest, Timestamp};
-use keepsake_vault::{ExportRow, Moment};
+use keepsake_formats::{
+    bag::{self, Container},
+    import::Input,
+};
+use keepsake_record::{OwnerId, Sha256Digest, Timestamp};
+use keepsake_vault::{ExportRow, Lease, Moment};
 use serde::{Deserialize, Serialize};
 
 use super::{BagFormat, Dialect, ExportOptions, ExportPlan, writing::Omission};
@@ -36,6 +36,8 @@ pub struct ExportPart {
     pub bytes: u64,
     /// SHA-256 over the archive; of a folder, over its `tagmanifest-sha256.txt`.
     pub sha256: Sha256Digest,
+    /// What it was made of.
+    pub shape: Sha256Digest,
     /// What could not be read, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Omission>,
@@ -74,6 +76,8 @@ impl Asked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Job {
     pub id: String,
+    /// What all parts of it have in common: the same for the same state and options.
+    pub group: String,
     pub state: ExportState,
     pub began: Timestamp,
     pub asked: Asked,
@@ -87,15 +91,11 @@ pub(super) struct Job {
 
 impl Job {
     pub fn new(owner: OwnerId, asked: Asked, moment: Moment, began: Timestamp) -> Self {
-        // Where it is to be belongs to the export, not to what it is.
-        let id = short(&format!("{owner} {moment:?} {asked:?}"));
-        Self { id, state: ExportState::Begun, began, asked, moment, plan: None, parts: Vec::new() }
-    }
-
-    /// What all parts of it have in common: the same for the same state and options.
-    pub fn group(&self, owner: OwnerId) -> String {
-        let Asked { format, filter, part_bytes, .. } = &self.asked;
-        format!("keepsake-{}", short(&format!("{owner} {:?} {format:?} {filter:?} {part_bytes:?}", self.moment)))
+        let Moment { lineage, seq, mark, .. } = &moment;
+        let Asked { format, filter, part_bytes, .. } = &asked;
+        let group = short(&format!("{owner} {lineage} {seq} {mark} {format} {filter:?} {part_bytes:?}"));
+        let id = short(&format!("{group} {} {began}", asked.out.display()));
+        Self { id, group: format!("keepsake-{group}"), state: ExportState::Begun, began, asked, moment, plan: None, parts: Vec::new() }
     }
 
     /// The day of the state that it shows: the date of all its files.
@@ -124,6 +124,30 @@ impl Job {
         part.is_some_and(|part| fingerprint(&part.path).is_ok_and(|found| found == part.sha256) && holds_together(&part.path))
     }
 
+    /// Finds out how a part stands that a run before has noted: one that was whole and had not its name yet gets it. `true`: it is there.
+    ///
+    /// # Errors
+    /// Something else is there by now.
+    pub fn take_up(&mut self, number: usize) -> CustodyResult<bool> {
+        let Some(part) = self.parts.get(number).and_then(Option::as_ref) else { return Ok(false) };
+        let waiting = bag::unfinished(&part.path);
+        if !part.path.exists() && fingerprint(&waiting).is_ok_and(|found| found == part.sha256) {
+            bag::publish(&part.path).map_err(CustodyError::io(&part.path))?;
+        }
+        if self.is_whole(number) {
+            return Ok(true);
+        }
+        let path = part.path.clone();
+        if path.exists() {
+            return Err(CustodyError::Refused(format!(
+                "{} is not what was written any more: move it away and run this again, or begin again elsewhere with --anew",
+                path.display()
+            )));
+        }
+        self.parts[number] = None;
+        Ok(false)
+    }
+
     /// Removes a part, so that it is written again.
     pub fn drop_part(&mut self, number: usize) -> CustodyResult<()> {
         if let Some(part) = self.parts.get_mut(number).and_then(Option::take) {
@@ -131,20 +155,11 @@ impl Job {
         }
         Ok(())
     }
+}
 
-    /// The parts in which one of some memories is named.
-    pub fn parts_with(&self, ids: &[MemoryId]) -> CustodyResult<Vec<usize>> {
-        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let mut with = Vec::new();
-        for (number, part) in self.parts.iter().enumerate() {
-            if let Some(part) = part
-                && names_one(&part.path, &names)?
-            {
-                with.push(number);
-            }
-        }
-        Ok(with)
-    }
+/// What one process at a time does with an export.
+pub(super) fn lease_name(out: &Path) -> String {
+    format!("export {}", out.display())
 }
 
 fn short(text: &str) -> String {
@@ -166,32 +181,25 @@ pub(super) fn fingerprint(path: &Path) -> CustodyResult<Sha256Digest> {
     Ok(hash_reader(&mut file).map_err(CustodyError::io(&path))?.0)
 }
 
-/// Whether the files of a bag that is a folder are what its lists say. An archive was looked at whole already.
+/// Whether a bag that is a folder holds what its lists say, and nothing else. An archive was looked at whole already.
 fn holds_together(path: &Path) -> bool {
-    let holds = |list: &str| {
+    if !path.is_dir() {
+        return true;
+    }
+    let mut listed = 1;
+    for list in ["tagmanifest-sha256.txt", "manifest-sha256.txt"] {
         let text = std::fs::read_to_string(path.join(list)).unwrap_or_default();
-        text.lines().filter_map(|line| line.split_once("  ")).all(|(digest, name)| {
-            let file = std::fs::File::open(path.join(keepsake_formats::bag::unlisted(name)));
-            file.ok().and_then(|mut file| hash_reader(&mut file).ok()).is_some_and(|(found, _)| found.to_string() == digest)
-        })
-    };
-    !path.is_dir() || (holds("tagmanifest-sha256.txt") && holds("manifest-sha256.txt"))
-}
-
-/// Whether a file of a bag that is no original names one of some ids.
-fn names_one(path: &Path, ids: &[String]) -> CustodyResult<bool> {
-    let input = Input::open(path)?;
-    for file in input.files()?.iter().filter(|file| !file.path.contains("/media/")) {
-        let (mut lines, mut line) = (std::io::BufReader::new(input.open_file(&file.path)?), Vec::new());
-        while lines.read_until(b'\n', &mut line).map_err(CustodyError::io(path))? > 0 {
-            let text = String::from_utf8_lossy(&line);
-            if ids.iter().any(|id| text.contains(id.as_str())) {
-                return Ok(true);
+        for (digest, name) in text.lines().filter_map(|line| line.split_once("  ")) {
+            let file = std::fs::File::open(path.join(bag::unlisted(name)));
+            if file.ok().and_then(|mut file| hash_reader(&mut file).ok()).is_none_or(|(found, _)| found.to_string() != digest) {
+                return false;
             }
-            line.clear();
+            listed += 1;
         }
     }
-    Ok(false)
+    // Links are no files of ours either.
+    let input = Input::Folder(path.into());
+    input.files().is_ok_and(|files| files.len() == listed) && input.left_out().is_ok_and(|others| others.is_empty())
 }
 
 impl Custody {
@@ -201,7 +209,11 @@ impl Custody {
         Ok(rows.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect())
     }
 
-    pub(super) async fn note_job(&self, owner: OwnerId, job: &Job) -> CustodyResult<()> {
+    /// Notes where an export stands, as long as nobody else has taken it over.
+    pub(super) async fn note_job(&self, owner: OwnerId, job: &Job, lease: &Lease) -> CustodyResult<()> {
+        if !self.vault.renew(lease).await? {
+            return Err(CustodyError::Refused("another process has taken this export over".into()));
+        }
         let record = serde_json::to_string(job).map_err(|e| CustodyError::Damaged(e.to_string()))?;
         Ok(self.vault.put_export(owner, &ExportRow { id: job.id.clone(), began: job.began.micros(), record }).await?)
     }

@@ -1,13 +1,13 @@
 //! How much an export takes, and where its parts begin: known before the first byte is written.
 
-use keepsake_record::Memory;
+use keepsake_record::{Memory, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    reading::{Piece, Spot},
+    reading::{Piece, Shape, Spot},
     selection::Selected,
 };
-use crate::{CustodyError, CustodyResult, Monitor, render::RenderedStream};
+use crate::{CustodyResult, Monitor, render::RenderedStream};
 
 /// What an export will hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +55,13 @@ pub(super) fn plan(
             super::reading::Content::Bytes(bytes) if piece.path.starts_with("memories/") => {
                 for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                     plan.memories += 1;
-                    if let Some(selected) = &mut selected {
-                        selected.note(&Memory::from_line(line).map_err(|e| CustodyError::Damaged(e.to_string()))?);
+                    // What was selected was read already.
+                    if let (Some(selected), Ok(memory)) = (&mut selected, Memory::from_line(line)) {
+                        selected.note(&memory);
                     }
                 }
             }
-            super::reading::Content::Bytes(_) => {}
+            super::reading::Content::Bytes(_) | super::reading::Content::Unreadable(_) => {}
         }
         if part_bytes.is_some_and(|most| in_part > 0 && in_part + length > most) && piece.spot != last {
             plan.parts.push(piece.spot.clone());
@@ -71,4 +72,17 @@ pub(super) fn plan(
         last = piece.spot;
     }
     Ok((plan, selected))
+}
+
+/// What the pieces of a part are.
+pub(super) fn shape(mut pieces: RenderedStream<Piece>, until: Option<&Spot>) -> CustodyResult<Sha256Digest> {
+    let mut shape = Shape::default();
+    while let Some(piece) = pieces.blocking_next() {
+        let piece = piece?;
+        if until.is_some_and(|until| piece.spot >= *until) {
+            break;
+        }
+        shape.note(&piece);
+    }
+    Ok(shape.digest())
 }

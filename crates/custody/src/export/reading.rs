@@ -9,6 +9,7 @@ use keepsake_record::{
 };
 use keepsake_vault::{AsOf, Moment, PastRow, Vault};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::{
@@ -33,6 +34,8 @@ pub(super) enum Content {
     Bytes(Vec<u8>),
     /// An original, with the length that its memory tells.
     Medium(Sha256Digest, u64),
+    /// A record that is none, and why.
+    Unreadable(String),
 }
 
 impl Piece {
@@ -40,7 +43,26 @@ impl Piece {
         match &self.body {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Medium(_, length) => *length,
+            Content::Unreadable(_) => 0,
         }
+    }
+}
+
+/// What pieces are: equal for the same pieces of the same moment, another one once something of them was erased.
+#[derive(Default)]
+pub(super) struct Shape(Sha256);
+
+impl Shape {
+    pub fn note(&mut self, piece: &Piece) {
+        self.0.update(format!("{} {}\n", piece.path, piece.length()));
+        // What is small may change without its length: the head counts memories. Memories are there or not.
+        if let (true, Content::Bytes(bytes)) = (piece.spot == Spot::default(), &piece.body) {
+            self.0.update(bytes);
+        }
+    }
+
+    pub fn digest(self) -> Sha256Digest {
+        Sha256Digest::from_bytes(self.0.finalize().into())
     }
 }
 
@@ -82,6 +104,8 @@ pub(super) struct Reading {
     pub moment: Moment,
     pub limits: ShardLimits,
     pub selection: Selection,
+    /// How many memories there will be.
+    pub memories: u64,
     /// What the memories that are selected name, where not all are.
     pub selected: Option<Selected>,
     pub from: Spot,
@@ -118,8 +142,16 @@ impl Reading {
             let page = state.memories().await?;
             let is_end = page.is_empty();
             for row in page {
-                if self.selection.takes(&row.record)? {
-                    leaves.push(row);
+                match self.selection.takes(&row.record) {
+                    Ok(true) => leaves.push(row),
+                    Ok(false) => {}
+                    Err(reason) => {
+                        let (spot, path) = (Spot::of_day(row.day), format!("memory {}", row.id));
+                        let piece = Piece { spot, path, body: Content::Unreadable(reason) };
+                        if piece.spot >= self.from && out.send(Ok(Some(piece))).await.is_err() {
+                            return Ok(());
+                        }
+                    }
                 }
             }
             if is_end {
@@ -131,7 +163,12 @@ impl Reading {
                     return Ok(());
                 }
                 month.name.clone_from(&spot.month);
-                month.note(&leaf)?;
+                for (id, reason) in month.note(&leaf) {
+                    let piece = Piece { spot: spot.clone(), path: format!("originals of memory {id}"), body: Content::Unreadable(reason) };
+                    if spot >= self.from && out.send(Ok(Some(piece))).await.is_err() {
+                        return Ok(());
+                    }
+                }
                 if spot >= self.from && out.send(Ok(Some(lines(spot, leaf)))).await.is_err() {
                     return Ok(());
                 }
@@ -157,12 +194,16 @@ impl Reading {
 
     /// The files of what is small, with the head of the bundle.
     async fn small_files(&self, state: &mut AsOf) -> CustodyResult<Vec<(String, Vec<u8>)>> {
-        let memories = self.selected.as_ref().map_or(self.moment.memories, |selected| selected.memories);
-        let mut counts = BTreeMap::from([("memories".to_owned(), memories)]);
+        let mut counts = BTreeMap::from([("memories".to_owned(), self.memories)]);
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut selected = self.selected.clone();
         for (entity, plural) in bundle::SMALL {
-            for (id, record) in state.things(entity).await? {
-                if self.selected.as_ref().is_some_and(|selected| !selected.names(entity, &id)) {
+            let things = state.things(entity).await?;
+            if let (Entity::Collection, Some(selected)) = (entity, &mut selected) {
+                selected.note_parents(&things);
+            }
+            for (id, record) in things {
+                if selected.as_ref().is_some_and(|selected| !selected.names(entity, &id)) {
                     continue;
                 }
                 let path = match entity {
@@ -208,15 +249,23 @@ struct Month {
 }
 
 impl Month {
-    fn note(&mut self, leaf: &Leaf) -> CustodyResult<()> {
+    /// Takes note of the originals of memories; answers the records that are none, by id, each with the reason.
+    fn note(&mut self, leaf: &Leaf) -> Vec<(String, String)> {
+        let mut bad = Vec::new();
         for row in leaf.rows.iter().filter(|row| names_media(row)) {
-            let memory = Memory::from_line(row.record.as_bytes())?;
+            let memory = match Memory::from_line(row.record.as_bytes()) {
+                Ok(memory) => memory,
+                Err(error) => {
+                    bad.push((row.id.clone(), error.to_string()));
+                    continue;
+                }
+            };
             for (attachment, medium) in memory.attachments.iter().filter_map(|a| Some((a, a.medium.as_ref()?))) {
                 let path = layout::media_path(memory.when.day, &attachment.name, &medium.sha256);
                 self.media.insert(path, (medium.sha256, medium.bytes));
             }
         }
-        Ok(())
+        bad
     }
 }
 

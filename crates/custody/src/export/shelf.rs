@@ -1,11 +1,12 @@
 //! The exports that were made: which there are, and how to be rid of one.
 
+use keepsake_formats::bag;
 use keepsake_record::{OwnerId, Timestamp};
 use serde::Serialize;
 
 use super::{
     ExportPart, ExportPlan, ExportState,
-    job::{Job, remove},
+    job::{Job, lease_name, remove},
 };
 use crate::{Custody, CustodyError, CustodyResult};
 
@@ -77,7 +78,12 @@ impl Custody {
     /// # Errors
     /// There is none of this id, or a file cannot be removed.
     pub async fn delete_export(&self, owner: OwnerId, id: &str) -> CustodyResult<Vec<String>> {
-        let result = async { self.discard(owner, self.job(owner, id).await?).await };
+        let result = async {
+            let out = self.job(owner, id).await?.asked.out;
+            let lease = self.lease(&lease_name(&out)).await?;
+            // Under the lease, for a run may have ended meanwhile.
+            self.while_leased(lease, async |_| self.discard(owner, self.job(owner, id).await?).await).await
+        };
         let result = result.await;
         self.audited_failure(Some(owner), "export.delete", id, result).await
     }
@@ -103,12 +109,7 @@ impl Custody {
             }
             for number in 0..job.parts.len() {
                 // What a run that was killed left of a part that it was writing.
-                let part = job.part_path(number, job.parts.len());
-                let mut name = part.file_name().unwrap_or_default().to_owned();
-                name.push(".part");
-                if job.parts[number].is_none() {
-                    remove(&part.with_file_name(name))?;
-                }
+                remove(&bag::unfinished(&job.part_path(number, job.parts.len())))?;
             }
             Ok(stayed)
         })?;

@@ -6,17 +6,17 @@ use std::{
 };
 
 use keepsake_formats::{
-    bag::{BagInfo, BagWriter, Bagged, Container},
+    bag::{BagInfo, BagWriter, Bagged, Closed, Container},
     markdown,
     names::Names,
     tables::Tables,
     xml::{self, Xml},
 };
-use keepsake_record::Memory;
+use keepsake_record::{Memory, Sha256Digest};
 
 use super::{
     BagFormat,
-    reading::{Content, Piece, Spot},
+    reading::{Content, Piece, Shape, Spot},
 };
 use crate::{
     CustodyError, CustodyResult, Monitor,
@@ -55,10 +55,19 @@ struct Writing<'a> {
     form: Form,
     task: &'a Task<'a>,
     skipped: Vec<Omission>,
+    shape: Shape,
+}
+
+/// A bag that was written and has not its name yet.
+pub(super) struct Wrote {
+    pub bagged: Bagged,
+    pub closed: Closed,
+    pub skipped: Vec<Omission>,
+    pub shape: Sha256Digest,
 }
 
 /// Writes the pieces of a bag; what cannot be read is named beside it, and in it.
-pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyResult<(Bagged, Vec<Omission>)> {
+pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyResult<Wrote> {
     let form = match task.format {
         BagFormat::Json => Form::Lines,
         BagFormat::Csv(dialect) => {
@@ -70,17 +79,18 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
         BagFormat::Markdown => Form::Markdown,
     };
     let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
-    let mut writing = Writing { bag, form, task, skipped: Vec::new() };
-    if let Err(error) = writing.add_all(pieces).and_then(|()| writing.add_tables()) {
+    let mut writing = Writing { bag, form, task, skipped: Vec::new(), shape: Shape::default() };
+    if let Err(error) = writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_tables()) {
         writing.bag.abandon();
         return Err(error);
     }
-    let Writing { bag, skipped, .. } = writing;
+    let Writing { bag, skipped, shape, .. } = writing;
     let mut info = task.info.clone();
     let omissions: String =
         skipped.iter().map(|(path, reason)| format!("{}\n", serde_json::json!({ "path": path, "reason": reason }))).collect();
     info.tags.push(("omissions.ndjson".into(), omissions.into_bytes()));
-    Ok((bag.finish(&info).map_err(CustodyError::io(&task.target))?, skipped))
+    let (bagged, closed) = bag.close(&info).map_err(CustodyError::io(&task.target))?;
+    Ok(Wrote { bagged, closed, skipped, shape: shape.digest() })
 }
 
 /// The lines of a file, from 1 on.
@@ -104,8 +114,18 @@ impl Writing<'_> {
                 return Ok(());
             }
             let length = piece.length();
+            self.shape.note(&piece);
             self.add(piece)?;
             self.task.monitor.advance(1, length);
+        }
+        Ok(())
+    }
+
+    /// Puts the schema of what follows into the bag, where that has one of its own.
+    fn add_schema(&mut self) -> CustodyResult<()> {
+        if matches!(self.form, Form::Xml(_)) {
+            let schema = xml::xsd();
+            self.put("data/keepsake.xsd", schema.len() as u64, &mut schema.as_bytes())?;
         }
         Ok(())
     }
@@ -115,6 +135,7 @@ impl Writing<'_> {
         let (digest, length) = match piece.body {
             Content::Bytes(bytes) => return self.add_lines(&piece.path, &path, &bytes),
             Content::Medium(digest, length) => (digest, length),
+            Content::Unreadable(reason) => return self.leave_out(piece.path, format!("its record cannot be read: {reason}")),
         };
         let opened = || self.task.media.open(&digest);
         if length <= HELD_BYTES {
@@ -149,10 +170,6 @@ impl Writing<'_> {
                 let Some((path, (bytes, lines))) = as_xml else { return self.put(path, bytes.len() as u64, &mut &*bytes) };
                 bad = lines;
                 self.put(&path, bytes.len() as u64, &mut bytes.as_slice())?;
-                if below == HEAD {
-                    let schema = xml::xsd();
-                    self.put("data/keepsake.xsd", schema.len() as u64, &mut schema.as_bytes())?;
-                }
             }
             Form::Markdown if below.starts_with("memories/") => {
                 for (number, line) in numbered(bytes) {

@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeSet, iter::Peekable, vec::IntoIter};
 
-use keepsake_record::{LocalDay, Position};
+use keepsake_record::{LocalDay, Position, TagName};
 use keepsake_vault::terms;
 
-use super::{Condition, kinds, visibilities};
+use super::{Condition, folded, kinds, sensitivities, visibilities};
 use crate::{CustodyError, CustodyResult};
 
 /// Parentheses and `not` go no deeper.
 const DEPTH_MAX: usize = 50;
 /// What terms there are, for those who write another one.
-const TERMS: &str = "from:, to:, kind:, visibility:, tag:, collection:, person:, place:, near:, text:, id:, undated, starred";
+const TERMS: &str = "from:, to:, kind:, visibility:, sensitivity:, tag:, collection:, person:, place:, near:, text:, id:, undated, starred";
+
+const MISSING: &str = "something is missing beside `and`, `or`, `not` or a parenthesis";
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
@@ -96,12 +98,13 @@ fn any(tokens: &mut Tokens, depth: usize) -> CustodyResult<Condition> {
 fn all(tokens: &mut Tokens, depth: usize) -> CustodyResult<Condition> {
     let mut some = Vec::new();
     while tokens.peek().is_some_and(|token| *token != Token::Close && !is_word(token, "or")) {
-        if tokens.next_if(|token| is_word(token, "and")).is_none() || some.is_empty() {
-            some.push(one(tokens, depth)?);
+        if !some.is_empty() {
+            drop(tokens.next_if(|token| is_word(token, "and")));
         }
+        some.push(one(tokens, depth)?);
     }
     match some.len() {
-        0 => Err(wrong("something is missing beside `or`, `not` or a parenthesis")),
+        0 => Err(wrong(MISSING)),
         1 => Ok(some.remove(0)),
         _ => Ok(Condition::All(some)),
     }
@@ -120,13 +123,14 @@ fn one(tokens: &mut Tokens, depth: usize) -> CustodyResult<Condition> {
             }
         }
         Some(token) if is_word(&token, "not") => Ok(Condition::Not(Box::new(one(tokens, depth + 1)?))),
+        Some(token) if is_word(&token, "and") || is_word(&token, "or") => Err(wrong(MISSING)),
         Some(Token::Word(word)) => match word.to_lowercase().as_str() {
             "undated" => Ok(Condition::Undated),
             "starred" => Ok(Condition::Starred),
             _ => Err(wrong(&format!("`{word}` is no term; there are {TERMS}; to look for a word, write text:{word}"))),
         },
         Some(Token::Term(name, value)) => term(&name, &value),
-        Some(Token::Close) | None => Err(wrong("something is missing beside `or`, `not` or a parenthesis")),
+        Some(Token::Close) | None => Err(wrong(MISSING)),
     }
 }
 
@@ -143,12 +147,19 @@ fn term(name: &str, value: &str) -> CustodyResult<Condition> {
         "to" => Condition::To(day(value, true)?),
         "kind" => Condition::Kind(some_of(value, kinds())?),
         "visibility" => Condition::Visibility(some_of(value, visibilities())?),
-        "tag" => Condition::Tag(value.to_owned()),
+        "sensitivity" => Condition::Sensitivity(some_of(value, sensitivities())?),
+        "tag" => {
+            let name: TagName = value.trim_end_matches('/').parse().map_err(|e| wrong(&format!("`tag:{value}`: {e}")))?;
+            Condition::Tag(folded(name.as_str()))
+        }
         "collection" => Condition::Collection(value.to_owned()),
         "person" => Condition::Person(value.to_owned()),
         "place" => Condition::Place(value.to_owned()),
         "near" => near(value)?,
-        "text" => Condition::Text(terms(value)),
+        "text" => match terms(value) {
+            none if none.is_empty() => return Err(wrong(&format!("`text:{value}` holds no word to look for"))),
+            words => Condition::Text(words),
+        },
         "id" => Condition::Id(value.parse().map_err(|_| wrong(&format!("`{value}` is no id of a memory")))?),
         _ => return Err(wrong(&format!("`{name}:` is no term; there are {TERMS}"))),
     })

@@ -64,6 +64,8 @@ fn terms_mean_what_they_say() {
         ("not (tag:trip or starred)", false),
         ("(from:2025 or to:2024) and not undated", true),
         ("not not tag:trip", true),
+        ("tag:#trip/ and sensitivity:normal", true),
+        ("not sensitivity:sensitive", true),
     ];
     for (filter, expected) in cases {
         assert_eq!(takes(filter), expected, "{filter}");
@@ -89,6 +91,11 @@ fn mistakes_are_named() {
         ("tag:a)", "has no `(` before it"),
         ("tag:\"a", "a quotation mark is not closed"),
         ("tag:a or", "something is missing"),
+        ("tag:a and", "something is missing"),
+        ("and tag:a", "something is missing"),
+        ("tag:a and and tag:b", "something is missing"),
+        ("tag:a and or tag:b", "something is missing"),
+        ("text:🐦", "holds no word to look for"),
         ("not", "something is missing"),
         ("()", "something is missing"),
         ("id:7", "is no id of a memory"),
@@ -99,6 +106,10 @@ fn mistakes_are_named() {
     }
     let deep = format!("{}tag:a{}", "(".repeat(100_000), ")".repeat(100_000));
     assert!(deep.parse::<Filter>().expect_err("deep").to_string().contains("too deep"));
+    let typo: Filter = "not tag:privat".parse().expect("understood");
+    let typo = Chosen::new(&typo, named()).expect("tags are not known before");
+    assert!(typo.takes(&memory()));
+    assert!(typo.refuse_unknown_tags().expect_err("no memory has it").to_string().contains("the tag `privat`, which no memory has"));
     let unknown: Filter = "person:Grace".parse().expect("understood");
     let error = Chosen::new(&unknown, named()).expect_err("nobody of that name").to_string();
     assert_eq!(error, "the filter names the person `Grace`, which is not there; there are ada, ada lovelace …");

@@ -24,8 +24,10 @@ pub(super) enum Shape {
     List(Box<Shape>),
     /// Fields by name.
     Fields(BTreeMap<String, Field>),
-    /// Whatever the person or the source says.
+    /// Keys and values that the person or the source chose.
     Open,
+    /// A value of any kind.
+    Json,
 }
 
 /// A field.
@@ -57,6 +59,7 @@ impl Shape {
             (Self::Whole, Value::Number(number)) => number.is_u64() || number.is_i64(),
             (Self::Fields(_) | Self::Open, Value::Object(_)) => true,
             (Self::List(inside), Value::Array(items)) => items.iter().all(|item| inside.fits(item)),
+            (Self::Json, _) => true,
             _ => false,
         }
     }
@@ -84,7 +87,7 @@ fn read(part: &Value, definitions: &Value) -> Shape {
     // A value that may be absent is one of two.
     if let Some(choices) = part["anyOf"].as_array() {
         let some = choices.iter().find(|choice| choice["type"] != "null");
-        return some.map_or(Shape::Open, |some| read(some, definitions));
+        return some.map_or(Shape::Json, |some| read(some, definitions));
     }
     let words = |list: &Value, word: fn(&Value) -> Option<&str>| {
         list.as_array().map(|list| list.iter().filter_map(|item| word(item).map(str::to_owned)).collect::<Vec<_>>())
@@ -103,6 +106,7 @@ fn read(part: &Value, definitions: &Value) -> Shape {
         Some("string") => Shape::Text,
         Some("array") => Shape::List(Box::new(read(&part["items"], definitions))),
         Some("object") if part["properties"].is_object() => Shape::Fields(fields(part, definitions)),
-        _ => Shape::Open,
+        Some("object") => Shape::Open,
+        _ => Shape::Json,
     }
 }

@@ -14,6 +14,10 @@ const HEAD: &str = r#"  <xs:complexType name="Text">
       <xs:extension base="xs:string"><xs:attribute name="escaped" type="xs:boolean"/></xs:extension>
     </xs:simpleContent>
   </xs:complexType>
+  <xs:complexType name="Json">
+    <xs:annotation><xs:documentation>A value as JSON.</xs:documentation></xs:annotation>
+    <xs:simpleContent><xs:extension base="Text"/></xs:simpleContent>
+  </xs:complexType>
   <xs:complexType name="Entries">
     <xs:annotation><xs:documentation>What has no field of its own: keys, and values as JSON.</xs:documentation></xs:annotation>
     <xs:sequence>
@@ -90,6 +94,7 @@ fn element(name: &str, shape: &Shape, occurs: &str, about: &str, depth: usize, o
         Shape::Number => Some("xs:double"),
         Shape::Flag => Some("xs:boolean"),
         Shape::Open => Some("Entries"),
+        Shape::Json => Some("Json"),
         Shape::Word(_) | Shape::List(_) | Shape::Fields(_) => None,
     };
     let kind = kind.map(|kind| format!(" type=\"{kind}\"")).unwrap_or_default();

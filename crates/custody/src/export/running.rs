@@ -1,0 +1,236 @@
+//! An export as it goes on: what is not there yet is written, part by part, and what was erased meanwhile is written again.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use keepsake_formats::{bag::BagInfo, names::Names};
+use keepsake_record::OwnerId;
+use keepsake_vault::{Lease, VaultError};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{
+    BagFormat, ExportOptions, ExportPart, ExportPlan, ExportReport, ExportState,
+    job::{Job, fingerprint},
+    plan,
+    reading::{Piece, Reading, Spot},
+    refuse_filled,
+    selection::{Selected, Selection},
+    writing::{self, Omission, Task, Wrote},
+};
+use crate::{
+    Custody, CustodyError, CustodyResult, Monitor,
+    copies::blocking,
+    filter::{Chosen, Named},
+    names::names_of,
+    render::{MediaReader, RenderedStream},
+};
+
+/// So often parts are written again because something in them was erased meanwhile.
+const REMADE_MAX: usize = 5;
+
+impl Custody {
+    /// Writes what is not there yet of an export. One that ends in an error stays noted as long as a part of it is whole.
+    pub(super) async fn go_on(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        mut job: Job,
+        is_resumed: bool,
+        lease: &Lease,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ExportReport> {
+        let result = self.write_parts(owner, options, &mut job, lease, monitor).await;
+        let (kept, remade) = match result {
+            Ok(counts) => counts,
+            Err(error) => {
+                if job.parts.iter().all(Option::is_none) && !matches!(&error, CustodyError::Vault(VaultError::Passed { .. })) {
+                    self.vault.forget_export(owner, &job.id, &self.done(owner, "export.forget", &job.id)).await?;
+                }
+                return Err(error);
+            }
+        };
+        let parts: Vec<ExportPart> = job.parts.iter().flatten().cloned().collect();
+        let skipped: Vec<Omission> = parts.iter().flat_map(|part| part.skipped.iter().cloned()).collect();
+        job.state = if skipped.is_empty() { ExportState::Complete } else { ExportState::Skipped };
+        self.note_job(owner, &job, lease).await?;
+        Ok(ExportReport {
+            id: job.id,
+            out: options.out.display().to_string(),
+            seq: job.moment.seq,
+            memories: job.plan.map_or(0, |plan| plan.memories),
+            files: parts.iter().map(|part| part.files).sum(),
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            parts,
+            resumed: is_resumed.then(|| job.began.to_string()),
+            kept,
+            remade,
+            began_anew: None,
+            skipped,
+        })
+    }
+
+    /// Answers how many parts were there already, and how many were written again.
+    async fn write_parts(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        job: &mut Job,
+        lease: &Lease,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<(usize, usize)> {
+        let (plan, mut selected) = if options.filter.is_some() || options.part_bytes.is_some() && job.plan.is_none() {
+            self.planned(owner, options, job, monitor.clone()).await?
+        } else {
+            (ExportPlan::of_all(job.moment.memories), None)
+        };
+        // The borders of the run before stay, even if something was erased since.
+        let plan = job.plan.get_or_insert(plan).clone();
+        let of = plan.parts();
+        job.parts.resize(of, None);
+        let mut kept = 0;
+        for number in 0..of {
+            if tokio::task::block_in_place(|| job.take_up(number))? {
+                kept += 1;
+            } else {
+                refuse_filled(&job.part_path(number, of))?;
+            }
+        }
+        self.note_job(owner, job, lease).await?;
+        monitor.stage("exporting", None, Some(plan.bytes).filter(|bytes| *bytes > 0));
+        for number in 0..of {
+            if job.parts[number].is_none() {
+                self.write_part(owner, options, job, number, selected.clone(), lease, monitor.clone()).await?;
+            }
+        }
+        let (mut remade, mut known) = (0, BTreeSet::new());
+        for _ in 0..REMADE_MAX {
+            let mut state = self.vault.as_of(owner, job.moment.clone());
+            state.catch_up().await?;
+            if *state.erased() == known {
+                return Ok((kept, remade));
+            }
+            known.clone_from(state.erased());
+            // What is counted and named without it is less, too.
+            let now = self.planned(owner, options, job, monitor.clone()).await?;
+            selected = now.1;
+            job.plan.get_or_insert_default().memories = now.0.memories;
+            for number in 0..of {
+                let reading = self.reading(owner, options, job, selected.clone(), plan.parts[number].clone()).await?;
+                let (pieces, until) = (send(reading), plan.parts.get(number + 1).cloned());
+                let shape = blocking(move || plan::shape(pieces, until.as_ref())).await?;
+                if job.parts[number].as_ref().is_none_or(|part| part.shape != shape) {
+                    job.drop_part(number)?;
+                    self.note_job(owner, job, lease).await?;
+                    self.write_part(owner, options, job, number, selected.clone(), lease, monitor.clone()).await?;
+                    remade += 1;
+                }
+            }
+        }
+        Err(CustodyError::Refused("memories are erased all the time: run this again when that has ended".into()))
+    }
+
+    /// How much an export takes and where its parts begin, and what the memories that are selected name.
+    pub(super) async fn planned(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        job: &Job,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<(ExportPlan, Option<Selected>)> {
+        let reading = self.reading(owner, options, job, None, Spot::default()).await?;
+        let selection = reading.selection.clone();
+        let (pieces, part_bytes, is_selected) = (send(reading), options.part_bytes, options.filter.is_some());
+        monitor.stage("counting", None, None);
+        let planned = blocking(move || plan::plan(pieces, part_bytes, is_selected, &*monitor)).await?;
+        if let Some(chosen) = &selection.0 {
+            chosen.refuse_unknown_tags()?;
+            if planned.0.memories == 0 {
+                return Err(CustodyError::Usage("the filter takes no memory: `keepsake memory list` shows which there are".into()));
+            }
+        }
+        Ok(planned)
+    }
+
+    async fn reading(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        job: &Job,
+        selected: Option<Selected>,
+        from: Spot,
+    ) -> CustodyResult<Reading> {
+        let chosen = match &options.filter {
+            Some(filter) => {
+                let mut state = self.vault.as_of(owner, job.moment.clone());
+                Some(Arc::new(Chosen::new(filter, Named::of(&mut state).await?)?))
+            }
+            None => None,
+        };
+        let (vault, moment, limits) = (self.vault.clone(), job.moment.clone(), self.limits);
+        let memories = job.plan.as_ref().map_or(moment.memories, |plan| plan.memories);
+        Ok(Reading { vault, owner, moment, limits, selection: Selection(chosen), memories, selected, from })
+    }
+
+    async fn write_part(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        job: &mut Job,
+        number: usize,
+        selected: Option<Selected>,
+        lease: &Lease,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<()> {
+        let plan = job.plan.clone().unwrap_or_default();
+        let of = plan.parts();
+        let reading = self.reading(owner, options, job, selected, plan.parts[number].clone()).await?;
+        let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
+        let mut info = BagInfo { date: job.day()?, ..BagInfo::default() };
+        info.group = (of > 1).then(|| (job.group.clone(), number + 1, of));
+        info.tags.push(("keepsake-export.json".into(), self.about(job, number, of)?));
+        let (target, format, until) = (job.part_path(number, of), options.format, plan.parts.get(number + 1).cloned());
+        let names = if format == BagFormat::Markdown { names_of(&mut reading.state()).await? } else { Names::default() };
+        let pieces = send(reading);
+        let (part, closed) = blocking(move || {
+            let task = Task { target, format, info, until, names, media: &media, monitor: &*monitor };
+            let Wrote { bagged, closed, skipped, shape } = writing::write(&task, pieces)?;
+            let sha256 = if closed.path().is_dir() { bagged.digest } else { fingerprint(closed.path())? };
+            Ok((ExportPart { files: bagged.files, bytes: bagged.bytes, sha256, shape, skipped, path: task.target }, closed))
+        })
+        .await?;
+        // Noted before it has its name: whoever is killed between the two finds it.
+        let path = part.path.clone();
+        job.parts[number] = Some(part);
+        self.note_job(owner, job, lease).await?;
+        if let Err(error) = closed.publish() {
+            job.parts[number] = None;
+            self.note_job(owner, job, lease).await?;
+            return Err(CustodyError::io(&path)(error));
+        }
+        Ok(())
+    }
+
+    /// What a bag says of how it was made.
+    fn about(&self, job: &Job, number: usize, of: usize) -> CustodyResult<Vec<u8>> {
+        let at = keepsake_record::Timestamp::from_micros(job.moment.at)?;
+        let text = json!({
+            "program": concat!("keepsake ", env!("CARGO_PKG_VERSION")),
+            "format": job.asked.format,
+            "filter": job.asked.filter,
+            "seq": job.moment.seq,
+            "mark": job.moment.mark,
+            "at": at,
+            "part": number + 1,
+            "parts": of,
+        });
+        let mut bytes = serde_json::to_vec_pretty(&text).map_err(|e| CustodyError::Damaged(e.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+fn send(reading: Reading) -> RenderedStream<Piece> {
+    let (out, pieces) = mpsc::channel(8);
+    tokio::spawn(reading.send(out));
+    RenderedStream::new(pieces)
+}

@@ -115,7 +115,7 @@ impl Custody {
             refuse_filled(&options.out)?;
             let moment = self.vault.head(owner).await?.moment();
             let job = Job::new(owner, Asked::of(options)?, moment, self.now());
-            Ok(self.planned(owner, options, &job, monitor).await?.0)
+            Ok(self.planned(owner, options, &job, true, monitor).await?.0)
         };
         let result = result.await;
         self.audited(Some(owner), "export.plan", &options.out.display().to_string(), result).await

@@ -407,3 +407,20 @@ async fn a_folder_that_holds_more_than_parts_is_imported_for_what_it_is() {
     let report = other.custody.import(other.owner, &notes, &options, ImportMode::Apply, Arc::new(Silent)).await.expect("import");
     assert_eq!(report.new, 1, "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_what_is_all_erased_ends_empty() {
+    let home = with_photos(12).await;
+    let filter = Some("from:2024-02 to:2024-02".parse().expect("a filter"));
+    let options = ExportOptions { filter, part_bytes: Some(1 << 20), ..to(folder(&home, "out").join("memories")) };
+    assert!(home.custody.export(home.owner, &options, Arc::new(Stop(AtomicI64::new(5)))).await.is_err(), "it was asked to stop");
+    assert!(!home.custody.exports(home.owner).await.expect("list").remove(0).parts.is_empty());
+    for row in home.custody.list_memories(home.owner, &Default::default(), None, 100).await.expect("list") {
+        if row.memory.when.day.is_some_and(|day| day.month() == 2) {
+            erase(&home, &row.memory.id).await;
+        }
+    }
+    let report = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect("export");
+    assert!(report.memories == 0 && report.remade > 0, "{report:?}");
+    assert!(report.parts.iter().all(|part| !part.path.join("data/memories").exists() && !part.path.join("data/media").exists()));
+}

@@ -78,8 +78,9 @@ impl Custody {
         lease: &Lease,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<(usize, usize)> {
-        let (plan, mut selected) = if options.filter.is_some() || options.part_bytes.is_some() && job.plan.is_none() {
-            self.planned(owner, options, job, monitor.clone()).await?
+        let is_new = job.plan.is_none();
+        let (plan, mut selected) = if options.filter.is_some() || options.part_bytes.is_some() && is_new {
+            self.planned(owner, options, job, is_new, monitor.clone()).await?
         } else {
             (ExportPlan::of_all(job.moment.memories), None)
         };
@@ -103,7 +104,7 @@ impl Custody {
             }
         }
         let (mut remade, mut known) = (0, BTreeSet::new());
-        for _ in 0..REMADE_MAX {
+        for _ in 0..=REMADE_MAX {
             let mut state = self.vault.as_of(owner, job.moment.clone());
             state.catch_up().await?;
             if *state.erased() == known {
@@ -111,7 +112,7 @@ impl Custody {
             }
             known.clone_from(state.erased());
             // What is counted and named without it is less, too.
-            let now = self.planned(owner, options, job, monitor.clone()).await?;
+            let now = self.planned(owner, options, job, false, monitor.clone()).await?;
             selected = now.1;
             job.plan.get_or_insert_default().memories = now.0.memories;
             for number in 0..of {
@@ -129,12 +130,14 @@ impl Custody {
         Err(CustodyError::Refused("memories are erased all the time: run this again when that has ended".into()))
     }
 
-    /// How much an export takes and where its parts begin, and what the memories that are selected name.
+    /// How much an export takes and where its parts begin, and what the memories that are selected name. A new one is refused if its filter takes
+    /// nothing; of one that was begun, everything may have been erased.
     pub(super) async fn planned(
         &self,
         owner: OwnerId,
         options: &ExportOptions,
         job: &Job,
+        is_new: bool,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<(ExportPlan, Option<Selected>)> {
         let reading = self.reading(owner, options, job, None, Spot::default()).await?;
@@ -142,7 +145,7 @@ impl Custody {
         let (pieces, part_bytes, is_selected) = (send(reading), options.part_bytes, options.filter.is_some());
         monitor.stage("counting", None, None);
         let planned = blocking(move || plan::plan(pieces, part_bytes, is_selected, &*monitor)).await?;
-        if let Some(chosen) = &selection.0 {
+        if let (Some(chosen), true) = (&selection.0, is_new) {
             chosen.refuse_unknown_tags()?;
             if planned.0.memories == 0 {
                 return Err(CustodyError::Usage("the filter takes no memory: `keepsake memory list` shows which there are".into()));
@@ -230,7 +233,7 @@ impl Custody {
 }
 
 fn send(reading: Reading) -> RenderedStream<Piece> {
-    let (out, pieces) = mpsc::channel(8);
+    let (out, pieces) = mpsc::channel(32);
     tokio::spawn(reading.send(out));
     RenderedStream::new(pieces)
 }

@@ -14,6 +14,8 @@ fn targets() -> Vec<(&'static str, String, String)> {
         ("Journal.json", "dayone"),
         ("a.jpg", "exif"),
         ("a.md", "markdown"),
+        ("note.json", "keep"),
+        ("outbox.json", "mastodon"),
         ("a.ndjson", "ndjson"),
         ("a.mp4", "quicktime"),
         ("a.tar.gz", "tar"),

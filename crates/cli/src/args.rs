@@ -150,7 +150,7 @@ pub enum Owner {
 pub struct Import {
     /// A file, folder or ZIP archive
     pub path: PathBuf,
-    /// auto, bundle, dayone, markdown, media, ndjson or csv
+    /// auto, bundle, dayone, keep, mastodon, markdown, media, ndjson or csv
     #[arg(long, default_value = "auto")]
     pub format: String,
     /// Which fields mean what, for ndjson and csv: id=ID,date=DATE,text=TEXT,title=…,tags=…,collection=…

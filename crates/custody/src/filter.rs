@@ -7,7 +7,10 @@ mod parsing;
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use keepsake_record::{Collection, Entity, Kind, LocalDay, Memory, MemoryId, Person, Place, Position, Sensitivity, Visibility};
@@ -115,7 +118,12 @@ pub(crate) struct Chosen {
     named: Named,
     /// The tags that it names, each with whether a memory had it: there is no list of tags to ask.
     tags: Vec<(String, AtomicBool)>,
+    /// Some of the tags that memories have, for whoever named another one.
+    others: Mutex<BTreeSet<String>>,
 }
+
+/// So many names are told to somebody who wrote another one.
+const TOLD: usize = 8;
 
 impl Chosen {
     /// Checks that every name in a filter stands for something.
@@ -126,7 +134,7 @@ impl Chosen {
         check(&filter.condition, &named)?;
         let mut tags = Vec::new();
         tags_in(&filter.condition, &mut tags);
-        Ok(Self { condition: filter.condition.clone(), named, tags })
+        Ok(Self { condition: filter.condition.clone(), named, tags, others: Mutex::default() })
     }
 
     /// Whether it takes a memory.
@@ -136,7 +144,25 @@ impl Chosen {
                 is_seen.store(true, Ordering::Relaxed);
             }
         }
+        if !self.tags.is_empty() && !memory.tags.is_empty() {
+            let mut others = self.others.lock().expect("no holder panics");
+            let room = TOLD.saturating_sub(others.len());
+            others.extend(memory.tags.iter().map(ToString::to_string).take(room));
+        }
         holds(&self.condition, &self.named, memory)
+    }
+
+    /// The days before and after which it takes nothing, as far as that can be told without looking. Where tags are named, every memory is
+    /// looked at, so that it is known which of them are there.
+    pub fn days(&self) -> (Option<LocalDay>, Option<LocalDay>) {
+        let top = match &self.condition {
+            _ if !self.tags.is_empty() => &[],
+            Condition::All(inside) => inside.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let first = top.iter().filter_map(|condition| if let Condition::From(day) = condition { Some(*day) } else { None }).max();
+        let last = top.iter().filter_map(|condition| if let Condition::To(day) = condition { Some(*day) } else { None }).min();
+        (first, last)
     }
 
     /// Once it was asked about all memories: that each tag which it names is there, for `not tag:privat` would let out what is private.
@@ -146,9 +172,11 @@ impl Chosen {
     pub fn refuse_unknown_tags(&self) -> CustodyResult<()> {
         match self.tags.iter().find(|(_, is_seen)| !is_seen.load(Ordering::Relaxed)) {
             None => Ok(()),
-            Some((name, _)) => Err(CustodyError::Usage(format!(
-                "the filter names the tag `{name}`, which no memory has: `keepsake memory list` shows tags; take it out of the filter if it is not needed"
-            ))),
+            Some((name, _)) => {
+                let others = self.others.lock().expect("no holder panics");
+                let there = there_are(others.iter().map(String::as_str));
+                Err(CustodyError::Usage(format!("the filter names the tag `{name}`, which no memory has; {there}")))
+            }
         }
     }
 }
@@ -162,6 +190,11 @@ fn tags_in(condition: &Condition, into: &mut Vec<(String, AtomicBool)>) {
     }
 }
 
+fn there_are<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let some: Vec<&str> = names.take(TOLD).collect();
+    if some.is_empty() { "there are none".to_owned() } else { format!("there are {} …", some.join(", ")) }
+}
+
 fn check(condition: &Condition, named: &Named) -> CustodyResult<()> {
     let known = |what: &str, name: &str, names: &BTreeMap<String, BTreeSet<String>>| {
         if names.contains_key(&folded(name)) {
@@ -169,8 +202,7 @@ fn check(condition: &Condition, named: &Named) -> CustodyResult<()> {
         }
         // Ids are names, too, but nobody types them.
         let is_id = |name: &&String| names[*name].contains(*name);
-        let some: Vec<&str> = names.keys().filter(|name| !is_id(name)).take(8).map(String::as_str).collect();
-        let there = if some.is_empty() { "there are none".to_owned() } else { format!("there are {} …", some.join(", ")) };
+        let there = there_are(names.keys().filter(|name| !is_id(name)).map(String::as_str));
         Err(CustodyError::Usage(format!("the filter names the {what} `{name}`, which is not there; {there}")))
     };
     match condition {

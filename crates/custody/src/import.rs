@@ -410,6 +410,6 @@ fn keep_what_is_here(memory: &mut Memory, old: Memory) {
 
 /// Items of formats without ids of their own are told apart by the name of the folder or file they came from.
 fn account(format: Format, input: &Input, options: &ImportOptions) -> String {
-    let named = !options.account.is_empty() || matches!(format, Format::Media | Format::DayOne);
+    let named = !options.account.is_empty() || matches!(format, Format::Media | Format::DayOne | Format::Keep | Format::Mastodon);
     if named { options.account.clone() } else { input.stem() }
 }

@@ -5,8 +5,11 @@ mod day_one;
 mod draft;
 mod exif;
 mod front_matter;
+mod html;
 mod input;
+mod keep;
 mod markdown;
+mod mastodon;
 mod media_type;
 mod ndjson;
 mod photos;
@@ -27,6 +30,10 @@ pub enum Format {
     Bundle,
     /// Day One's JSON export.
     DayOne,
+    /// Google Keep's notes, as Google Takeout hands them out.
+    Keep,
+    /// The archive of a Mastodon account.
+    Mastodon,
     /// A folder of Markdown with front matter.
     Markdown,
     /// A folder of photos, audio and video.
@@ -39,9 +46,11 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("bundle", Self::Bundle),
         ("dayone", Self::DayOne),
+        ("keep", Self::Keep),
+        ("mastodon", Self::Mastodon),
         ("markdown", Self::Markdown),
         ("media", Self::Media),
         ("ndjson", Self::Ndjson),
@@ -128,6 +137,12 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     if named("keepsake.json") {
         return Ok(Format::Bundle);
     }
+    if named(mastodon::OUTBOX) && (named("actor.json") || input.is_single_file()) {
+        return Ok(Format::Mastodon);
+    }
+    if keep::is_one(input, &visible)? {
+        return Ok(Format::Keep);
+    }
     if files.iter().any(|f| f.ending() == "json" && f.depth() == 0) && input.peek_has("\"entries\"", &["json"])? {
         return Ok(Format::DayOne);
     }
@@ -166,6 +181,8 @@ pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn
     }
     match format {
         Format::DayOne => day_one::read(input, options, sink),
+        Format::Keep => keep::read(input, options, sink),
+        Format::Mastodon => mastodon::read(input, options, sink),
         Format::Markdown => markdown::read(input, options, sink),
         Format::Media => photos::read(input, options, sink),
         Format::Ndjson => ndjson::read(input, options, sink),

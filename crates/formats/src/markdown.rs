@@ -5,7 +5,7 @@
 //! attachments that the text does not show stand below it, after [`REST`].
 
 use keepsake_record::{Attachment, Memory, layout, rewrite_links};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::names::Names;
 
@@ -54,7 +54,7 @@ pub fn write(memory: &Memory, names: &Names) -> Result<String, String> {
     let mut out = "---\n".to_owned();
     let mut matter = front_matter(memory, names)?;
     if !shown.is_empty() || !rest.is_empty() {
-        matter.insert("text".into(), json!({ "below": rest.len(), "links": shown }));
+        matter.push(("text", json!({ "below": rest.len(), "links": shown })));
     }
     for (field, value) in matter {
         out.push_str(&format!("{field}: "));
@@ -69,10 +69,11 @@ pub fn write(memory: &Memory, names: &Names) -> Result<String, String> {
     Ok(out)
 }
 
-fn front_matter(memory: &Memory, names: &Names) -> Result<Map<String, Value>, String> {
-    let mut matter = Map::new();
+/// What people want to see first, in the order in which they do; then what programs want.
+fn front_matter(memory: &Memory, names: &Names) -> Result<Vec<(&'static str, Value)>, String> {
+    let mut matter = Vec::new();
     let when = &memory.when;
-    let mut put = |name: &str, value: Option<Value>| drop(value.map(|value| matter.insert(name.to_owned(), value)));
+    let mut put = |name: &'static str, value: Option<Value>| matter.extend(value.map(|value| (name, value)));
     put("title", memory.title.as_ref().map(|title| json!(title)));
     let instant = when.instant.map(|instant| match when.zone.as_ref().and_then(keepsake_record::Zone::to_jiff) {
         // Offsets with seconds, as they were before there was standard time, have no form that others read.

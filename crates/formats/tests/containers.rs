@@ -73,3 +73,21 @@ fn what_is_in_no_known_format_is_said_so() {
     assert!(said.contains("Journal.json:2: is not JSON"), "{said}");
     assert_eq!(Format::from_name("dayone"), Some(Format::DayOne));
 }
+
+#[test]
+fn an_archive_that_explodes_is_refused_before_it_does() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("bomb.tar.gz");
+    let packed = flate2::write::GzEncoder::new(fs::File::create(&path).expect("a file"), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(packed);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(1 << 40);
+    header.set_mode(0o644);
+    header.set_path("zeros").expect("a path");
+    header.set_cksum();
+    // The head alone: nobody gets as far as to miss the rest.
+    Write::write_all(archive.get_mut(), header.as_bytes()).expect("written");
+    archive.into_inner().expect("ended").finish().expect("ended");
+    let error = Input::open(&path).expect_err("refused").to_string();
+    assert!(error.contains("more than a hundred times its length"), "{error}");
+}

@@ -8,11 +8,13 @@ use keepsake_formats::import::Format;
 use crate::taken::take;
 
 /// Readers by name: what the file is called that holds the bytes, and its format; `None`: found out.
-const READERS: [(&str, &str, Option<Format>); 9] = [
+const READERS: [(&str, &str, Option<Format>); 11] = [
     ("csv", "a.csv", Some(Format::Csv)),
     ("dayone", "Journal.json", Some(Format::DayOne)),
     ("exif", "a.jpg", Some(Format::Media)),
     ("markdown", "a.md", Some(Format::Markdown)),
+    ("keep", "note.json", Some(Format::Keep)),
+    ("mastodon", "outbox.json", Some(Format::Mastodon)),
     ("ndjson", "a.ndjson", Some(Format::Ndjson)),
     ("quicktime", "a.mp4", Some(Format::Media)),
     ("tar", "a.tar.gz", None),

@@ -1,7 +1,11 @@
 //! Importers seen from outside: what is found, what is named, and that no bytes make them panic.
 
+#![expect(clippy::print_stdout, reason = "tests tell what they did not run")]
+
 mod containers;
 mod fuzzing;
+mod keep;
+mod mastodon;
 mod matrix;
 mod readers;
 mod tables;

@@ -1,6 +1,6 @@
 //! Takes what a reader sends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use keepsake_formats::import::{Draft, FieldMap, Format, Input, Problem, ReadError, ReadOptions, Sink, detect, read};
 
@@ -34,4 +34,16 @@ pub fn take(path: &Path, format: Option<Format>) -> Result<Taken, ReadError> {
     let mut taken = Taken::default();
     read(format, &input, &options, &mut taken)?;
     Ok(taken)
+}
+
+/// Real data, or `None` with a line that says so; in CI its absence fails.
+pub fn genuine(name: &str) -> Option<PathBuf> {
+    let root = std::env::var("KEEPSAKE_TEST_DATA").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
+    let path = PathBuf::from(root).join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no test data at {}", path.display());
+    println!("no test data at {}: this test was not run", path.display());
+    None
 }

@@ -126,9 +126,11 @@ impl Reading {
 
     async fn send_all(&self, out: &mpsc::Sender<Message<Piece>>) -> CustodyResult<()> {
         let mut state = self.state();
-        match self.from.first_day() {
-            Some(day) => state.seek(day),
-            None => {
+        let (first, last) = self.selection.0.as_ref().map_or((None, None), |chosen| chosen.days());
+        let from = self.from.first_day();
+        match (from, first) {
+            (Some(month), first) => state.seek(if month.day().is_some() { DayPath::new(month.day().max(first)) } else { month }),
+            (None, _) => {
                 for (path, bytes) in self.small_files(&mut state).await? {
                     if out.send(Ok(Some(Piece { spot: Spot::default(), path, body: Content::Bytes(bytes) }))).await.is_err() {
                         return Ok(());
@@ -136,11 +138,18 @@ impl Reading {
                 }
             }
         }
+        if let (None, Some(first)) = (from, first) {
+            state.seek(DayPath::new(Some(first)));
+        }
         let mut leaves = Leaves::new(self.limits);
         let mut month = Month::default();
         loop {
             let page = state.memories().await?;
             let is_end = page.is_empty();
+            // What is left of those with a day is too late; those without may mean an earlier one.
+            if page.last().and_then(|row| row.day.day()).is_some_and(|day| last.is_some_and(|last| day > last)) {
+                state.seek(DayPath::new(None));
+            }
             for row in page {
                 match self.selection.takes(&row.record) {
                     Ok(true) => leaves.push(row),

@@ -109,8 +109,38 @@ fn mistakes_are_named() {
     let typo: Filter = "not tag:privat".parse().expect("understood");
     let typo = Chosen::new(&typo, named()).expect("tags are not known before");
     assert!(typo.takes(&memory()));
-    assert!(typo.refuse_unknown_tags().expect_err("no memory has it").to_string().contains("the tag `privat`, which no memory has"));
+    assert!(
+        typo.refuse_unknown_tags()
+            .expect_err("no memory has it")
+            .to_string()
+            .contains("the tag `privat`, which no memory has; there are trip/sea …")
+    );
     let unknown: Filter = "person:Grace".parse().expect("understood");
     let error = Chosen::new(&unknown, named()).expect_err("nobody of that name").to_string();
     assert_eq!(error, "the filter names the person `Grace`, which is not there; there are ada, ada lovelace …");
+}
+
+#[test]
+fn days_bound_what_is_read() {
+    let days = |filter: &str| {
+        let chosen = Chosen::new(&filter.parse().expect(filter), named()).expect(filter);
+        let (first, last) = chosen.days();
+        [first, last].map(|day| day.map(|day| day.to_string()))
+    };
+    let some = |day: &str| Some(day.to_owned());
+    assert_eq!(days("from:2024"), [some("2024-01-01"), None]);
+    assert_eq!(days("from:2023 kind:photo to:2024 from:2024-02"), [some("2024-02-01"), some("2024-12-31")]);
+    assert_eq!(days("from:2024 or starred"), [None, None], "some may be earlier");
+    assert_eq!(days("not from:2024"), [None, None]);
+    assert_eq!(days("from:2024 not tag:trip"), [None, None], "where tags are, is not known before");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_too_odd(text in "(\\PC|[()\"\\\\: ]|tag:|near:|from:|not |or ){0,40}") {
+        // Whatever it says, it says it.
+        if let Err(error) = text.parse::<Filter>() {
+            assert!(error.to_string().starts_with("the filter cannot be understood: "));
+        }
+    }
 }

@@ -8,7 +8,8 @@ use keepsake_record::{
 use serde_json::{Map, Value};
 
 use super::{
-    CollectionDraft, Draft, DraftFile, Input, Problem, ReadError, ReadOptions, Sink, front_matter::custom, media_type::media_type,
+    CollectionDraft, Draft, DraftFile, Input, Problem, ReadError, ReadOptions, Sink, draft::key_of, front_matter::custom,
+    media_type::media_type,
 };
 
 /// The lists of media of an entry: field, folder, and the media type where the item names none.
@@ -156,12 +157,6 @@ impl Journal<'_> {
         }
         draft.memory.attachments.push(attachment);
     }
-}
-
-/// Identifiers become attachment keys; whatever no key may hold is replaced.
-fn key_of(identifier: &str) -> String {
-    let key: String = identifier.chars().take(128).map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
-    if key.is_empty() { "-".into() } else { key }
 }
 
 fn times(fields: &mut Map<String, Value>, origin: &str, draft: &mut Draft, sink: &mut dyn Sink) {

@@ -2,6 +2,8 @@
 
 use keepsake_record::{Memory, MemoryId, Place, Sha256Digest, Source};
 
+use serde_json::{Map, Value};
+
 use super::ReadOptions;
 
 /// A collection that an item says it is in.
@@ -52,6 +54,25 @@ impl Draft {
         });
         Self { origin: origin.into(), memory, files: Vec::new(), collections: Vec::new(), people: Vec::new(), place: None }
     }
+}
+
+/// A list that a field holds, taken out of the fields; a single object is a list of one, and anything else stays where it is.
+pub(crate) fn take_list(fields: &mut Map<String, Value>, name: &str) -> Vec<Value> {
+    match fields.remove(name) {
+        Some(Value::Array(items)) => items,
+        Some(one @ Value::Object(_)) => vec![one],
+        Some(other) => {
+            fields.insert(name.to_owned(), other);
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Identifiers become attachment keys; whatever no key may hold is replaced.
+pub(crate) fn key_of(identifier: &str) -> String {
+    let key: String = identifier.chars().take(128).map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    if key.is_empty() { "-".into() } else { key }
 }
 
 /// Something that was left out, or is not as it should be.

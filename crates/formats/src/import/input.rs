@@ -17,6 +17,9 @@ use super::ReadError;
 const ENTRIES_MAX: usize = 2_000_000;
 /// Entries of archives up to this length are read into memory.
 const IN_MEMORY_MAX_BYTES: u64 = 32 << 20;
+/// A TAR.GZ archive is unpacked to so many bytes, and to so many times its own length beyond: more is an attack or an accident.
+const UNPACKED_BYTES: u64 = 1 << 30;
+const UNPACKED_TIMES: u64 = 100;
 /// The most that is read of one file into memory.
 const WHOLE_MAX_BYTES: u64 = 1 << 30;
 
@@ -101,12 +104,21 @@ impl Input {
     fn unpack(path: &Path) -> Result<Self, ReadError> {
         let io = |source| ReadError::Io { path: path.display().to_string(), source };
         let folder = tempfile::tempdir().map_err(io)?;
-        let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::new(fs::File::open(path).map_err(io)?)));
+        let most = fs::metadata(path).map_err(io)?.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED_BYTES);
+        let mut unpacked: u64 = 0;
+        let packed = io::BufReader::new(fs::File::open(path).map_err(io)?);
+        // Also what the archive's own heads take, which are read before anybody can ask how long they are.
+        let mut archive = tar::Archive::new(MultiGzDecoder::new(packed).take(most));
         let bad = |e: io::Error| ReadError::malformed(path.display().to_string(), format!("the archive cannot be read: {e}"));
         for (number, entry) in archive.entries().map_err(bad)?.enumerate() {
             let mut entry = entry.map_err(bad)?;
             if number >= ENTRIES_MAX {
                 return Err(ReadError::malformed(path.display().to_string(), "the archive has more than two million entries"));
+            }
+            unpacked = unpacked.saturating_add(entry.size());
+            if unpacked > most {
+                let problem = "the archive would unpack to more than a hundred times its length: unpack it by hand if that is meant to be";
+                return Err(ReadError::malformed(path.display().to_string(), problem));
             }
             if entry.header().entry_type().is_file() {
                 entry.unpack_in(folder.path()).map_err(bad)?;

@@ -29,12 +29,16 @@ pub struct Row {
 const DATA: Keeps = Keeps::Absent("only with `--with-data`, as data in the file");
 const BESIDE: Keeps = Keeps::Lossy("as JSON in `about/`");
 
+const fn whole_but_in_books(record: &'static str, name: &'static str, pdf: Keeps) -> Row {
+    Row { field: (record, name), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, Keeps::Whole, pdf] }
+}
+
 const fn memory(name: &'static str, pdf: Keeps) -> Row {
-    Row { field: ("Memory", name), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, Keeps::Whole, pdf] }
+    whole_but_in_books("Memory", name, pdf)
 }
 
 const fn attachment(name: &'static str, pdf: Keeps) -> Row {
-    Row { field: ("Attachment", name), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, Keeps::Whole, pdf] }
+    whole_but_in_books("Attachment", name, pdf)
 }
 
 const fn record(name: &'static str, pdf: Keeps) -> Row {

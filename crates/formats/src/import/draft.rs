@@ -75,6 +75,32 @@ pub(crate) fn key_of(identifier: &str) -> String {
     if key.is_empty() { "-".into() } else { key }
 }
 
+/// A key for one more attachment, made of its file's name: its place in the list changes when an item is edited.
+pub(crate) fn key_of_file(memory: &Memory, name: &str) -> String {
+    let key = key_of(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
+    if memory.attachments.iter().all(|attachment| attachment.key != key) {
+        return key;
+    }
+    format!("{}-{}", key.chars().take(120).collect::<String>(), memory.attachments.len() + 1)
+}
+
+/// Takes the names of a list that can be tags, and leaves the other items where they were.
+pub(crate) fn take_tags(fields: &mut Map<String, Value>, list: &str, is_tag: fn(&Value) -> bool, memory: &mut Memory) {
+    let name = |item: &Value| item.get("name")?.as_str()?.parse().ok();
+    let mut others = Vec::new();
+    for item in take_list(fields, list) {
+        match name(&item).filter(|_| is_tag(&item)) {
+            Some(name) => {
+                memory.tags.insert(name);
+            }
+            None => others.push(item),
+        }
+    }
+    if !others.is_empty() {
+        fields.insert(list.to_owned(), Value::Array(others));
+    }
+}
+
 /// Something that was left out, or is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {

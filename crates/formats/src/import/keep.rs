@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink,
-    draft::{key_of, take_list},
+    draft::{key_of_file, take_list, take_tags},
     front_matter::custom,
     media_type::media_type,
 };
@@ -112,15 +112,7 @@ impl Notes<'_> {
         draft.memory.kind = keepsake_record::Kind::Note;
         title(&mut fields, &mut draft);
         text(&mut fields, &mut draft);
-        {
-            let labels = take_list(&mut fields, "labels");
-            let name = |label: &Value| label.get("name")?.as_str()?.parse().ok();
-            draft.memory.tags = labels.iter().filter_map(name).collect();
-            let others: Vec<Value> = labels.iter().filter(|label| name(label).is_none()).cloned().collect();
-            if !others.is_empty() {
-                fields.insert("labels".into(), Value::Array(others));
-            }
-        }
+        take_tags(&mut fields, "labels", |_| true, &mut draft.memory);
         for item in take_list(&mut fields, "attachments") {
             self.medium(&item, path, &mut draft, sink);
         }
@@ -139,11 +131,7 @@ impl Notes<'_> {
             sink.problem(Problem::new(note, "an attachment has no file name that can be used and was left out"));
             return;
         };
-        // The file's own name, for its place in the list may change.
-        let mut key = key_of(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
-        if draft.memory.attachments.iter().any(|attachment| attachment.key == key) {
-            key = format!("{}-{}", key.chars().take(120).collect::<String>(), draft.memory.attachments.len() + 1);
-        }
+        let key = key_of_file(&draft.memory, name);
         let found = self.find(note, name);
         let kind = text("mimetype")
             .filter(|kind| kind.contains('/') && kind.len() <= 128)

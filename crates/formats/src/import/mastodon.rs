@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink,
-    draft::{key_of, take_list},
+    draft::{key_of_file, take_list, take_tags},
     front_matter::custom,
     html,
     media_type::media_type,
@@ -149,17 +149,8 @@ impl Archive<'_> {
             draft.memory.sensitivity = Sensitivity::Sensitive;
             fields.remove("sensitive");
         }
-        {
-            let tags = take_list(&mut fields, "tag");
-            let is_hashtag = |tag: &&Value| tag.get("type").and_then(Value::as_str) == Some("Hashtag");
-            let name = |tag: &Value| tag.get("name")?.as_str()?.parse().ok();
-            draft.memory.tags = tags.iter().filter(is_hashtag).filter_map(name).collect();
-            // Where a hashtag leads follows from its name and the server.
-            let others: Vec<Value> = tags.iter().filter(|tag| !is_hashtag(tag) || name(tag).is_none()).cloned().collect();
-            if !others.is_empty() {
-                fields.insert("tag".into(), Value::Array(others));
-            }
-        }
+        // Where a hashtag leads follows from its name and the server.
+        take_tags(&mut fields, "tag", |tag| tag.get("type").and_then(Value::as_str) == Some("Hashtag"), &mut draft.memory);
         for item in take_list(&mut fields, "attachment") {
             match item {
                 Value::Object(item) => self.medium(item, origin, &mut draft, sink),
@@ -195,11 +186,7 @@ impl Archive<'_> {
         };
         let name = url.split(['?', '#']).next().unwrap_or(&url).rsplit('/').next().unwrap_or_default();
         let name = Some(name).filter(|name| (1..=255).contains(&name.len()) && !name.contains(['\\', '\0'])).unwrap_or("file");
-        // The file's own name, for its place in the list changes when a post is edited.
-        let mut key = key_of(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
-        if draft.memory.attachments.iter().any(|attachment| attachment.key == key) {
-            key = format!("{}-{}", key.chars().take(120).collect::<String>(), draft.memory.attachments.len() + 1);
-        }
+        let key = key_of_file(&draft.memory, name);
         let mut attachment = Attachment::new(key.clone(), name, kind.unwrap_or_else(|| media_type(name).to_owned()));
         attachment.alt = alt;
         let mut pixels = |name: &str| {
@@ -247,7 +234,7 @@ fn visibility(fields: &Map<String, Value>) -> Visibility {
         (true, _) => Visibility::Public,
         (false, true) => Visibility::Unlisted,
         // People whom the owner chose. Whom else it is for, if anybody, is named in `to`.
-        _ if to.iter().chain(&cc).any(|name| followers.contains(&(*name).to_owned())) => Visibility::Shared,
+        _ if to.iter().chain(&cc).any(|name| followers.iter().any(|followers| followers == name)) => Visibility::Shared,
         _ => Visibility::Private,
     }
 }

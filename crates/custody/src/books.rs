@@ -1,4 +1,4 @@
-//! Export as a book: memories in the order in which they happened, in volumes, each a PDF for archives.
+//! Export as a book: memories in the order in which they happened, in volumes, each a PDF for archives or an EPUB for readers.
 //!
 //! A volume ends by what is in it alone, so that the same state gives the same volumes. One is gathered and set at a time: memory is bounded by a
 //! volume and the memories of a day, or those without one.
@@ -32,7 +32,7 @@ const DAYS: u32 = 64;
 /// How a book is to be.
 #[derive(Debug, Clone)]
 pub struct BookOptions {
-    /// The file to make; with more than one volume, `NAME-1.pdf`, `NAME-2.pdf` ….
+    /// The file to make; with more than one volume, `NAME-1.pdf`, `NAME-2.pdf` …; its ending is the typesetter's.
     pub out: PathBuf,
     /// Which memories; all unless told.
     pub filter: Option<Filter>,
@@ -55,8 +55,9 @@ pub struct VolumeFile {
     pub bytes: u64,
     /// SHA-256 over it.
     pub sha256: Sha256Digest,
-    /// Its pages.
-    pub pages: usize,
+    /// Its pages, if it has pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<usize>,
     /// The memories in it.
     pub memories: usize,
 }
@@ -82,7 +83,7 @@ pub struct BookReport {
     pub skipped: Vec<(String, String)>,
     /// What paper cannot hold and the book only names: recordings, films, documents.
     pub named_only: u64,
-    /// Characters that no font has, printed as `[U+XXXX]`, so often each.
+    /// Characters that cannot be shown, so often each: printed as `[U+XXXX]`, or as U+FFFD on screens.
     pub replaced: BTreeMap<String, u64>,
 }
 
@@ -123,8 +124,14 @@ impl Custody {
         // Where the file is to be does not belong to what it is.
         let filter = options.filter.as_ref().map(Filter::as_str);
         let ident = format!(
-            "{owner} {} {} {:?} {:?} {:?} {} {filter:?}",
-            head.lineage, head.mark, book.title, book.language, book.paper, options.with_data
+            "{owner} {} {} {:?} {:?} {:?} {} {filter:?} {}",
+            head.lineage,
+            head.mark,
+            book.title,
+            book.language,
+            book.paper,
+            options.with_data,
+            typesetter.ending()
         );
         let chosen = match &options.filter {
             Some(filter) => Some(Chosen::new(filter, Named::of(&mut self.vault.as_of(owner, head.moment())).await?)?),
@@ -132,7 +139,7 @@ impl Custody {
         };
         let (sender, days) = mpsc::channel(4);
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
-        let leaves = Leaves::new(names, media, options.paper);
+        let leaves = Leaves::new(names, media, typesetter.side_max(options.paper));
         tokio::spawn(read(snapshot, chosen, sender));
         let report = BookReport {
             format: "keepsake-book",

@@ -9,6 +9,7 @@ mod plan;
 mod reading;
 mod running;
 mod selection;
+mod sharing;
 mod shelf;
 mod writing;
 
@@ -48,6 +49,8 @@ pub struct ExportOptions {
     pub filter: Option<Filter>,
     /// In parts of about so many bytes, before anything is compressed.
     pub part_bytes: Option<u64>,
+    /// For others: without positions, cameras and what else tells more than was meant, and without what is sensitive.
+    pub for_sharing: bool,
     /// Begin again, even where an export of this kind was begun.
     pub anew: bool,
 }
@@ -64,6 +67,8 @@ pub enum BagFormat {
     Xml,
     /// As Markdown, a file a memory.
     Markdown,
+    /// As pages for people, to be opened from their folder.
+    Html,
 }
 
 /// How an export went.
@@ -101,7 +106,10 @@ impl Custody {
     /// # Errors
     /// Something is at the target, or it cannot be written. Parts that are whole stay. What cannot be read is in the report.
     pub async fn export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportReport> {
-        let result = self.run_export(owner, options, monitor).await;
+        let result = match options.settled() {
+            Ok(options) => self.run_export(owner, &options, monitor).await,
+            Err(error) => Err(error),
+        };
         self.audited_export(owner, &options.out, result, |report| report.skipped.len()).await
     }
 
@@ -111,11 +119,12 @@ impl Custody {
     /// The filter names what is not there, or the vault cannot be read.
     pub async fn plan_export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportPlan> {
         let result = async {
-            check(options)?;
+            let options = options.settled()?;
+            check(&options)?;
             refuse_filled(&options.out)?;
             let moment = self.vault.head(owner).await?.moment();
-            let job = Job::new(owner, Asked::of(options)?, moment, self.now());
-            Ok(self.planned(owner, options, &job, true, monitor).await?.0)
+            let job = Job::new(owner, Asked::of(&options)?, moment, self.now());
+            Ok(self.planned(owner, &options, &job, true, monitor).await?.0)
         };
         let result = result.await;
         self.audited(Some(owner), "export.plan", &options.out.display().to_string(), result).await
@@ -174,12 +183,27 @@ impl Custody {
     }
 }
 
+impl ExportOptions {
+    /// With the filter that goes with what it is for.
+    fn settled(&self) -> CustodyResult<Self> {
+        let mut options = self.clone();
+        if self.for_sharing {
+            options.filter = Some(sharing::filter(self.filter.as_ref())?);
+        }
+        Ok(options)
+    }
+}
+
 /// Refuses what cannot be written, before anything is read.
 fn check(options: &ExportOptions) -> CustodyResult<()> {
     need_folder(&options.out)?;
     match options.part_bytes {
-        Some(_) if matches!(options.format, BagFormat::Csv(_) | BagFormat::Markdown) => Err(CustodyError::Usage(
-            "tables belong together, and so do notes and what they show: parts go with --format json and xml".into(),
+        Some(_) if matches!(options.format, BagFormat::Csv(_) | BagFormat::Markdown | BagFormat::Html) => Err(CustodyError::Usage(
+            "tables belong together, and so do notes and pages with what they show: parts go with --format json and xml".into(),
+        )),
+        Some(_) if options.for_sharing => Err(CustodyError::Usage(
+            "how large copies for others become is known only when they are made: leave --part-size out, or choose less with --filter"
+                .into(),
         )),
         Some(..PART_BYTES_MIN) => Err(CustodyError::Usage("a part needs at least 1 MiB".into())),
         _ => Ok(()),

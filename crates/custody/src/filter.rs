@@ -13,8 +13,8 @@ use std::{
     },
 };
 
-use keepsake_record::{Collection, Entity, Kind, LocalDay, Memory, MemoryId, Person, Place, Position, Sensitivity, Visibility};
-use keepsake_vault::{AsOf, terms};
+use keepsake_record::{Collection, Entity, Kind, LocalDay, Memory, MemoryId, Person, Place, Position, Sensitivity, Visibility, terms};
+use keepsake_vault::AsOf;
 use serde::de::DeserializeOwned;
 use unicode_normalization::UnicodeNormalization;
 

@@ -86,6 +86,7 @@ pub use destinations::{
 };
 pub use keepsake_formats::{
     book::{Paper, Typesetter},
+    epub::Epub,
     import::{FieldMap, Format},
     tables::Dialect,
 };

@@ -23,12 +23,20 @@ struct Noting {
 }
 
 impl Typesetter for Noting {
+    fn ending(&self) -> &'static str {
+        "pdf"
+    }
+
+    fn side_max(&self, _: Paper) -> u32 {
+        1_000
+    }
+
     fn set(&self, volume: &Volume) -> Result<Printed, String> {
         if volume.leaves.iter().any(|leaf| Some(leaf.heading.as_str()) == self.refuses) {
             return Err("it does not like that".into());
         }
         self.volumes.lock().expect("no holder panics").push(volume.clone());
-        Ok(Printed { pdf: volume.ident.clone().into_bytes(), pages: 3, replaced: BTreeMap::from([('x', 2)]) })
+        Ok(Printed { file: volume.ident.clone().into_bytes(), pages: Some(3), replaced: BTreeMap::from([('x', 2)]) })
     }
 }
 
@@ -176,6 +184,14 @@ async fn one_strange_memory_does_not_keep_the_others_out() {
 struct Never;
 
 impl Typesetter for Never {
+    fn ending(&self) -> &'static str {
+        "pdf"
+    }
+
+    fn side_max(&self, _: Paper) -> u32 {
+        1_000
+    }
+
     fn set(&self, _volume: &Volume) -> Result<Printed, String> {
         Err("no".into())
     }

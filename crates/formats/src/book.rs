@@ -57,6 +57,8 @@ pub struct Figure {
     pub picture: Result<Picture, String>,
     /// Words for those who cannot see it; never empty.
     pub alt: String,
+    /// Whether somebody wrote these words about it; if not, they were made up of what is known.
+    pub is_described: bool,
     /// A caption to show.
     pub caption: Option<String>,
 }
@@ -80,16 +82,22 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printed {
     /// The file.
-    pub pdf: Vec<u8>,
-    /// How many pages it has.
-    pub pages: usize,
-    /// Characters that no font has, or that have no shape: each is printed as `[U+XXXX]`, so often.
+    pub file: Vec<u8>,
+    /// How many pages it has, if it has pages.
+    pub pages: Option<usize>,
+    /// Characters that cannot be shown, so often each: on paper `[U+XXXX]` stands for them, on screens U+FFFD.
     pub replaced: BTreeMap<char, u64>,
 }
 
 /// Sets volumes. A program that can do it hands one in, so that nobody else carries a typesetter.
 pub trait Typesetter: Send + Sync {
-    /// Sets a volume as PDF/A-3a and PDF/UA-1.
+    /// How the names of its files end, without the dot.
+    fn ending(&self) -> &'static str;
+
+    /// How many pixels a side of a picture is of use.
+    fn side_max(&self, paper: Paper) -> u32;
+
+    /// Sets a volume.
     ///
     /// # Errors
     /// What could not be set, as a sentence.

@@ -15,7 +15,7 @@ pub enum Keeps {
 }
 
 /// The formats, in the order of [`Row::keeps`].
-pub const FORMATS: [&str; 5] = ["json", "csv", "xml", "markdown", "pdf"];
+pub const FORMATS: [&str; 7] = ["json", "csv", "xml", "markdown", "html", "pdf", "epub"];
 
 /// A field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,46 +23,48 @@ pub struct Row {
     /// The record it belongs to, as the schema calls it, and its name; without a name, all fields of that record.
     pub field: (&'static str, &'static str),
     /// What each format keeps of it.
-    pub keeps: [Keeps; 5],
+    pub keeps: [Keeps; 7],
 }
 
 const DATA: Keeps = Keeps::Absent("only with `--with-data`, as data in the file");
 const BESIDE: Keeps = Keeps::Lossy("as JSON in `about/`");
+const UNTOLD: Keeps = Keeps::Absent("not told");
+const ON_PHOTO: Keeps = Keeps::Lossy("on the photo's page");
 
-const fn whole_but_in_books(record: &'static str, name: &'static str, pdf: Keeps) -> Row {
-    Row { field: (record, name), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, Keeps::Whole, pdf] }
+const fn field(record: &'static str, name: &'static str, html: Keeps, book: Keeps) -> Row {
+    Row { field: (record, name), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, Keeps::Whole, html, book, book] }
 }
 
-const fn memory(name: &'static str, pdf: Keeps) -> Row {
-    whole_but_in_books("Memory", name, pdf)
+const fn memory(name: &'static str, html: Keeps, book: Keeps) -> Row {
+    field("Memory", name, html, book)
 }
 
-const fn attachment(name: &'static str, pdf: Keeps) -> Row {
-    whole_but_in_books("Attachment", name, pdf)
+const fn attachment(name: &'static str, html: Keeps, book: Keeps) -> Row {
+    field("Attachment", name, html, book)
 }
 
-const fn record(name: &'static str, pdf: Keeps) -> Row {
-    Row { field: (name, ""), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, BESIDE, pdf] }
+const fn record(name: &'static str, html: Keeps, book: Keeps) -> Row {
+    Row { field: (name, ""), keeps: [Keeps::Whole, Keeps::Whole, Keeps::Whole, BESIDE, html, book, book] }
 }
 
 /// All fields.
 pub const MATRIX: &[Row] = &[
-    memory("attachments", Keeps::Lossy("pictures are shown smaller, others named")),
-    memory("collections", Keeps::Lossy("by name")),
-    memory("created", DATA),
-    memory("custom", DATA),
-    memory("id", DATA),
-    memory("kind", DATA),
-    memory("language", Keeps::Lossy("as the language of its text")),
-    memory("modified", DATA),
-    memory("people", Keeps::Lossy("by name")),
-    memory("place", Keeps::Lossy("by name, locality and country")),
-    memory("position", DATA),
-    memory("provenance", DATA),
-    memory("sensitivity", DATA),
-    memory("source", DATA),
-    memory("starred", DATA),
-    memory("tags", Keeps::Whole),
+    memory("attachments", Keeps::Lossy("shown, with their originals"), Keeps::Lossy("pictures are shown smaller, others named")),
+    memory("collections", Keeps::Lossy("by name, and each collection in its order"), Keeps::Lossy("by name")),
+    memory("created", Keeps::Whole, DATA),
+    memory("custom", Keeps::Lossy("values as words"), DATA),
+    memory("id", Keeps::Whole, DATA),
+    memory("kind", Keeps::Whole, DATA),
+    memory("language", Keeps::Whole, Keeps::Lossy("as the language of its text")),
+    memory("modified", Keeps::Whole, DATA),
+    memory("people", Keeps::Lossy("by name"), Keeps::Lossy("by name")),
+    memory("place", Keeps::Lossy("by name, locality and country"), Keeps::Lossy("by name, locality and country")),
+    memory("position", Keeps::Lossy("latitude and longitude"), DATA),
+    memory("provenance", UNTOLD, DATA),
+    memory("sensitivity", Keeps::Whole, DATA),
+    memory("source", Keeps::Lossy("importer and id"), DATA),
+    memory("starred", Keeps::Whole, DATA),
+    memory("tags", Keeps::Whole, Keeps::Whole),
     Row {
         field: ("Memory", "text"),
         keeps: [
@@ -70,37 +72,39 @@ pub const MATRIX: &[Row] = &[
             Keeps::Whole,
             Keeps::Whole,
             Keeps::Lossy("links to attachments lead to the files"),
+            Keeps::Lossy("set as what its Markdown means; control characters as U+FFFD"),
             Keeps::Lossy("set as what its Markdown means; characters that no font has as `[U+XXXX]`"),
+            Keeps::Lossy("set as what its Markdown means; control characters as U+FFFD"),
         ],
     },
-    memory("title", Keeps::Whole),
-    memory("visibility", DATA),
-    memory("when", Keeps::Lossy("an instant to the minute, with its zone")),
-    attachment("alt", Keeps::Lossy("for those who cannot see it")),
-    attachment("camera", DATA),
-    attachment("caption", Keeps::Whole),
-    attachment("captured", DATA),
-    attachment("custom", DATA),
-    attachment("expected", DATA),
-    attachment("height", DATA),
-    attachment("key", DATA),
-    attachment("mediaType", DATA),
-    attachment("medium", Keeps::Lossy("pictures smaller, as JPEG")),
-    attachment("name", Keeps::Lossy("where there are no other words")),
-    attachment("of", DATA),
-    attachment("orientation", Keeps::Lossy("pictures stand upright")),
-    attachment("position", DATA),
-    attachment("problem", Keeps::Lossy("as the reason why it is not shown")),
-    attachment("role", DATA),
-    attachment("width", DATA),
-    record("Collection", Keeps::Lossy("names")),
-    record("Person", Keeps::Lossy("names")),
-    record("Place", Keeps::Lossy("names, localities and countries")),
-    record("Tag", Keeps::Lossy("names")),
-    record("Consent", Keeps::Absent("not about memories")),
-    record("Insight", Keeps::Absent("computed, not told")),
-    record("Owner", Keeps::Lossy("the name")),
-    Row { field: ("Change", ""), keeps: [Keeps::Absent("the history is in backups"); 5] },
+    memory("title", Keeps::Lossy("as the heading; where there is none, its day or first words"), Keeps::Whole),
+    memory("visibility", Keeps::Whole, DATA),
+    memory("when", Keeps::Lossy("in words, the instant whole"), Keeps::Lossy("an instant to the minute, with its zone")),
+    attachment("alt", Keeps::Lossy("for those who cannot see it"), Keeps::Lossy("for those who cannot see it")),
+    attachment("camera", ON_PHOTO, DATA),
+    attachment("caption", Keeps::Whole, Keeps::Whole),
+    attachment("captured", ON_PHOTO, DATA),
+    attachment("custom", UNTOLD, DATA),
+    attachment("expected", UNTOLD, DATA),
+    attachment("height", ON_PHOTO, DATA),
+    attachment("key", UNTOLD, DATA),
+    attachment("mediaType", UNTOLD, DATA),
+    attachment("medium", Keeps::Whole, Keeps::Lossy("pictures smaller, as JPEG")),
+    attachment("name", Keeps::Whole, Keeps::Lossy("where there are no other words")),
+    attachment("of", ON_PHOTO, DATA),
+    attachment("orientation", Keeps::Lossy("pictures stand upright"), Keeps::Lossy("pictures stand upright")),
+    attachment("position", UNTOLD, DATA),
+    attachment("problem", UNTOLD, Keeps::Lossy("as the reason why it is not shown")),
+    attachment("role", ON_PHOTO, DATA),
+    attachment("width", ON_PHOTO, DATA),
+    record("Collection", Keeps::Lossy("names, descriptions, what is inside what"), Keeps::Lossy("names")),
+    record("Person", Keeps::Lossy("names, other names, birth"), Keeps::Lossy("names")),
+    record("Place", Keeps::Lossy("names, where they are"), Keeps::Lossy("names, localities and countries")),
+    record("Tag", Keeps::Lossy("names"), Keeps::Lossy("names")),
+    record("Consent", Keeps::Absent("not about memories"), Keeps::Absent("not about memories")),
+    record("Insight", Keeps::Absent("computed, not told"), Keeps::Absent("computed, not told")),
+    record("Owner", Keeps::Lossy("the name"), Keeps::Lossy("the name")),
+    Row { field: ("Change", ""), keeps: [Keeps::Absent("the history is in backups"); 7] },
 ];
 
 /// The matrix as a table of Markdown.

@@ -31,18 +31,11 @@ pub fn printable(original: &[u8], side_max: u32) -> Result<Picture, String> {
     if reader.format().is_none() {
         return Err("no picture of a kind that is known here".into());
     }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX);
-    limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(DECODED_BYTES_MAX);
     let mut reader = reader;
-    reader.limits(limits);
+    reader.limits(limits());
     let broken = |error: image::ImageError| format!("it cannot be decoded: {error}");
     let mut decoder = reader.into_decoder().map_err(broken)?;
-    // Decoders of single formats look at the sides only.
-    if decoder.total_bytes() > DECODED_BYTES_MAX {
-        return Err(format!("{} MiB of pixels are more than are decoded for a book", decoder.total_bytes() >> 20));
-    }
+    check_size(&decoder)?;
     let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     if picture.width().max(picture.height()) > side_max {
@@ -53,6 +46,23 @@ pub fn printable(original: &[u8], side_max: u32) -> Result<Picture, String> {
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
     on_white(picture).write_with_encoder(encoder).map_err(|e| format!("it cannot be written anew: {e}"))?;
     Ok(Picture { jpeg, width, height })
+}
+
+/// What a decoder may take.
+pub(crate) fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_MAX);
+    limits.max_image_height = Some(SIDE_MAX);
+    limits.max_alloc = Some(DECODED_BYTES_MAX);
+    limits
+}
+
+/// That a picture is not too large to be decoded: decoders of single formats look at the sides only.
+pub(crate) fn check_size(decoder: &impl ImageDecoder) -> Result<(), String> {
+    if decoder.total_bytes() <= DECODED_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("{} MiB of pixels are more than are decoded", decoder.total_bytes() >> 20))
 }
 
 /// Without transparency, as on paper.

@@ -71,6 +71,30 @@ pub fn figures(blocks: &[Block]) -> Vec<&str> {
         .collect()
 }
 
+/// The words of all blocks, a line each.
+pub fn all(blocks: &[Block]) -> String {
+    let mut words = String::new();
+    gather(blocks, &mut words);
+    words
+}
+
+fn gather(blocks: &[Block], words: &mut String) {
+    let mut line = |text: &str| {
+        words.push_str(text);
+        words.push('\n');
+    };
+    for block in blocks {
+        match block {
+            Block::Paragraph(pieces) | Block::Heading(_, pieces) => line(&plain(pieces)),
+            Block::Code(text) | Block::Figure(_, text) => line(text),
+            Block::Table(head, rows) => head.iter().chain(rows.iter().flatten()).for_each(|cell| line(&plain(cell))),
+            Block::Rule => {}
+            Block::List(_, items) => items.iter().for_each(|item| line(all(item).trim_end())),
+            Block::Quote(inside) => line(all(inside).trim_end()),
+        }
+    }
+}
+
 /// The words alone.
 pub fn plain(inlines: &[Inline]) -> String {
     let words = |inline: &Inline| match inline {

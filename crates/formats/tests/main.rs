@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tests tell what they did not run")]
 
 mod containers;
+mod copies;
 mod fuzzing;
 mod keep;
 mod mastodon;

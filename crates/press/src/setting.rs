@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_formats::book::{Printed, Typesetter, Volume};
+use keepsake_formats::book::{Paper, Printed, Typesetter, Volume};
 use typst::{
     diag::{SourceDiagnostic, Warned},
     foundations::{Datetime, Smart},
@@ -58,11 +58,21 @@ impl Press {
             ..PdfOptions::default()
         };
         let pdf = typst_pdf::pdf(&document, &options).map_err(|errors| told(&errors))?;
-        Ok(Some(Printed { pdf, pages: document.pages().len(), replaced }))
+        Ok(Some(Printed { file: pdf, pages: Some(document.pages().len()), replaced }))
     }
 }
 
 impl Typesetter for Press {
+    fn ending(&self) -> &'static str {
+        "pdf"
+    }
+
+    fn side_max(&self, paper: Paper) -> u32 {
+        // 200 dots an inch over the height of the text.
+        if paper == Paper::A5 { 1_000 } else { 1_400 }
+    }
+
+    /// As PDF/A-3a and PDF/UA-1.
     fn set(&self, volume: &Volume) -> Result<Printed, String> {
         let mut refused = BTreeSet::new();
         let mut result = Err("characters without a shape turn up again and again".to_owned());

@@ -40,7 +40,7 @@ fn set(volume: &Volume) -> Printed {
 fn checked(printed: &Printed, words: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("book.pdf");
-    std::fs::write(&file, &printed.pdf).expect("written");
+    std::fs::write(&file, &printed.file).expect("written");
     let Some(check) = std::env::var_os("KEEPSAKE_CHECK_PDF").map(PathBuf::from) else {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "KEEPSAKE_CHECK_PDF is not set: run scripts/test");
         println!("no KEEPSAKE_CHECK_PDF: veraPDF was not asked; scripts/test asks it");

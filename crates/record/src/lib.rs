@@ -36,6 +36,7 @@ mod schema;
 mod settle;
 mod source;
 mod tag;
+mod terms;
 mod time;
 
 pub use attachment::{Attachment, AttachmentRole, Expected, Medium};
@@ -57,4 +58,5 @@ pub use schema::bundle_schema;
 pub use settle::{settle_text, settle_value};
 pub use source::Source;
 pub use tag::{Tag, TagName};
+pub use terms::terms;
 pub use time::{LocalDay, Timestamp, When, Zone};

@@ -1,13 +1,12 @@
 //! Full-text search: terms are made in Rust, indexed behind the writes, and asked for in the same way on both engines.
 
-use keepsake_record::{MemoryId, OwnerId};
+use keepsake_record::{MemoryId, OwnerId, terms};
 use serde::Deserialize;
 
 use crate::{
     Vault, VaultResult,
     db::{Arg, Dialect, Tx},
     owners::{HEAD, head},
-    terms,
 };
 
 /// Changes that one step of the indexer takes.

@@ -200,5 +200,5 @@ async fn bare_load(from: &Path, to: &Path) -> Loaded<f64> {
 fn terms_of(record: &str) -> String {
     let text = serde_json::from_str::<Value>(record).ok().and_then(|v| v["text"].as_str().map(str::to_owned)).unwrap_or_default();
     let lines = BufReader::new(text.as_bytes()).lines().map_while(Result::ok).collect::<Vec<_>>().join("\n");
-    keepsake_vault::terms(&lines).into_iter().collect::<Vec<_>>().join(" ")
+    keepsake_record::terms(&lines).into_iter().collect::<Vec<_>>().join(" ")
 }

@@ -12,10 +12,10 @@ use crate::words;
 pub struct Export {
     #[command(subcommand)]
     pub verb: Option<ExportVerb>,
-    /// The format: `json` is everything, for programs, and comes back; `csv` are tables; `xml` and `markdown` are for other programs; `pdf` is a book for people, to be kept as long as paper
+    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `pdf` and `epub` are books
     #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
     pub format: ExportFormat,
-    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf
+    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub
     #[arg(long, value_name = "PATH", required = true)]
     pub out: Option<PathBuf>,
     /// Only some memories, such as `from:2024 tag:sea not visibility:private`
@@ -31,6 +31,9 @@ pub struct Export {
     /// Only tell what it would hold
     #[arg(long)]
     pub dry_run: bool,
+    /// For others: photos as copies with nothing but the picture, no positions, cameras, custom fields and sources, nothing that is marked as sensitive unless --filter names it
+    #[arg(long)]
+    pub for_sharing: bool,
     /// Begin again, even where the same export was begun and not ended
     #[arg(long)]
     pub anew: bool,
@@ -80,8 +83,12 @@ pub enum ExportFormat {
     Xml,
     /// Markdown, a file a memory, and the originals, as a BagIt bag
     Markdown,
-    /// A book: PDF/A-3a and PDF/UA-1
+    /// Pages for a browser, with a search, and the originals, as a BagIt bag: open data/index.html
+    Html,
+    /// A book on paper: PDF/A-3a and PDF/UA-1
     Pdf,
+    /// A book for readers on screens: EPUB 3.3
+    Epub,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use keepsake_custody::{
-    BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, ExportOptions, ExportReport, ExportState, ExportSummary,
-    Paper,
+    BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, Epub, ExportOptions, ExportReport, ExportState,
+    ExportSummary, Paper, Typesetter,
 };
 use keepsake_press::{Fonts, Press};
 use serde_json::json;
@@ -26,15 +26,21 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         return exports::run(context, verb).await;
     }
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
-    let is_book = args.format == args::ExportFormat::Pdf;
+    let is_book = matches!(args.format, args::ExportFormat::Pdf | args::ExportFormat::Epub);
     match args.format {
         format if args.dialect.is_some() && format != args::ExportFormat::Csv => {
             Err(CustodyError::Usage("--dialect belongs to tables: add --format csv".into()))
         }
-        _ if of_book && !is_book => {
-            Err(CustodyError::Usage("--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf".into()))
+        _ if of_book && !is_book => Err(CustodyError::Usage(
+            "--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf or epub".into(),
+        )),
+        args::ExportFormat::Epub if args.paper.is_some() || !args.fonts.is_empty() => {
+            Err(CustodyError::Usage("--paper and --fonts are for paper: the reader of an EPUB chooses its own".into()))
         }
-        args::ExportFormat::Pdf if args.part_size.is_some() || args.anew || args.dry_run => {
+        args::ExportFormat::Pdf | args::ExportFormat::Epub if args.for_sharing => Err(CustodyError::Usage(
+            "the pictures of a book hold nothing but the picture: leave --for-sharing out, and choose its memories with --filter".into(),
+        )),
+        args::ExportFormat::Pdf | args::ExportFormat::Epub if args.part_size.is_some() || args.anew || args.dry_run => {
             Err(CustodyError::Usage("--part-size, --dry-run and --anew belong to bags: a book ends its volumes by itself".into()))
         }
         args::ExportFormat::Json => bag(context, args, BagFormat::Json).await,
@@ -47,19 +53,24 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
             };
             bag(context, args, BagFormat::Csv(dialect)).await
         }
-        args::ExportFormat::Pdf => book(context, args).await,
+        args::ExportFormat::Html => bag(context, args, BagFormat::Html).await,
+        args::ExportFormat::Epub => book(context, args, Arc::new(Epub)).await,
+        args::ExportFormat::Pdf => book(context, args, Arc::new(press(args)?)).await,
     }
 }
 
-async fn book(context: &Context, args: &args::Export) -> CustodyResult<u8> {
-    let custody = context.open().await?;
-    let owner = context.owner(&custody).await?.id;
+/// What sets books on paper.
+fn press(args: &args::Export) -> CustodyResult<Press> {
     if let Some(none) = args.fonts.iter().find(|folder| !folder.is_dir()) {
         return Err(CustodyError::Usage(format!("{} is no folder: --fonts takes one that holds fonts", none.display())));
     }
     let folders: Vec<PathBuf> = if args.fonts.is_empty() { FONT_FOLDERS.map(PathBuf::from).into() } else { args.fonts.clone() };
-    let fonts = Fonts::load(&folders);
-    let press = Press::new(fonts, concat!("Keepsake ", env!("CARGO_PKG_VERSION")));
+    Ok(Press::new(Fonts::load(&folders), concat!("Keepsake ", env!("CARGO_PKG_VERSION"))))
+}
+
+async fn book(context: &Context, args: &args::Export, typesetter: Arc<dyn Typesetter>) -> CustodyResult<u8> {
+    let custody = context.open().await?;
+    let owner = context.owner(&custody).await?.id;
     let options = BookOptions {
         out: args.out.clone().unwrap_or_default(),
         filter: args.filter.clone(),
@@ -73,7 +84,7 @@ async fn book(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         with_data: args.with_data,
     };
     let progress = context.progress();
-    let report = custody.export_book(owner, &options, Arc::new(press), progress.clone()).await;
+    let report = custody.export_book(owner, &options, typesetter, progress.clone()).await;
     progress.finish();
     let report = report?;
     custody.close().await;
@@ -85,9 +96,11 @@ async fn book(context: &Context, args: &args::Export) -> CustodyResult<u8> {
 
 fn tell_book(context: &Context, report: &BookReport) {
     let out = &context.output;
+    let is_paper = report.volumes.iter().any(|volume| volume.pages.is_some());
     for volume in &report.volumes {
-        let (pages, bytes) = (words::of(volume.pages as u64, "page", "pages"), words::bytes(volume.bytes));
-        out.say(format!("{}: {} on {pages} ({bytes}).", volume.name, words::of(volume.memories as u64, "memory", "memories")));
+        let memories = words::of(volume.memories as u64, "memory", "memories");
+        let pages = volume.pages.map_or_else(String::new, |pages| format!(" on {}", words::of(pages as u64, "page", "pages")));
+        out.say(format!("{}: {memories}{pages} ({}).", volume.name, words::bytes(volume.bytes)));
     }
     for (what, reason) in report.skipped.iter().take(NAMED) {
         out.warn(format!("not shown: {what}: {reason}"));
@@ -103,13 +116,20 @@ fn tell_book(context: &Context, report: &BookReport) {
     if replaced > 0 {
         let kinds: Vec<&str> = report.replaced.keys().take(5).map(String::as_str).collect();
         let more = if report.replaced.len() > kinds.len() { " …" } else { "" };
-        out.warn(format!(
-            "{} that no font has: each is printed as its number ({}{more}). --fonts FOLDER takes more fonts, such as Noto's.",
-            words::of(replaced, "character", "characters"),
-            kinds.join(", ")
-        ));
+        let (characters, kinds) = (words::of(replaced, "character", "characters"), format!("{}{more}", kinds.join(", ")));
+        out.warn(if is_paper {
+            format!(
+                "{characters} that no font has: each is printed as its number ({kinds}). --fonts FOLDER takes more fonts, such as Noto's."
+            )
+        } else {
+            format!("{characters} that no reader may be given: U+FFFD stands for each ({kinds}).")
+        });
     }
-    out.say("It is PDF/A-3a and PDF/UA-1: for archives, and for those who cannot see it. Beside it stands a manifest with its SHA-256.");
+    out.say(if is_paper {
+        "It is PDF/A-3a and PDF/UA-1: for archives, and for those who cannot see it. Beside it stands a manifest with its SHA-256."
+    } else {
+        "It is EPUB 3.3, for every reader of books. Beside it stands a manifest with its SHA-256."
+    });
 }
 
 async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> CustodyResult<u8> {
@@ -120,6 +140,7 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
         format,
         filter: args.filter.clone(),
         part_bytes: args.part_size,
+        for_sharing: args.for_sharing,
         anew: args.anew,
     };
     let (progress, out) = (context.progress(), &context.output);
@@ -180,6 +201,9 @@ fn tell_bag(context: &Context, report: &ExportReport, format: BagFormat) {
         BagFormat::Xml => "It is a BagIt bag: its manifest lets anybody check it, keepsake.xsd says what is in the XML.",
         BagFormat::Markdown => {
             "It is a BagIt bag: its manifest lets anybody check it. Any program that reads Markdown reads its data/memories."
+        }
+        BagFormat::Html => {
+            "It is a BagIt bag: its manifest lets anybody check it. Open its data/index.html in a browser; no network is needed."
         }
     });
 }

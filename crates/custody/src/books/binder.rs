@@ -9,13 +9,14 @@ use std::{
 use keepsake_formats::{
     book::{Book, Leaf, Printed, Typesetter, Volume},
     text::{Block, Inline},
+    told,
 };
 use keepsake_record::{Memory, Sha256Digest};
 use tokio::sync::mpsc;
 
 use super::{
     BookOptions, BookReport, Message, VolumeFile,
-    leaves::{self, Leaves, length},
+    leaves::{Leaves, length},
 };
 use crate::{
     CustodyError, CustodyResult, Monitor,
@@ -63,7 +64,7 @@ impl Binder {
         total: Option<u64>,
     ) -> CustodyResult<BookReport> {
         monitor.stage("setting the book", total, None);
-        refuse_filled(&self.options.out)?;
+        refuse_filled(&self.options.out, typesetter.ending())?;
         let gathered = self.gather(&mut days, &leaves, typesetter, monitor);
         let (skipped, named_only) = leaves.into_problems();
         self.report.skipped.extend(skipped);
@@ -105,7 +106,7 @@ impl Binder {
     }
 
     fn gather_memory(&mut self, memory: &Memory, leaves: &Leaves, typesetter: &dyn Typesetter, monitor: &dyn Monitor) -> CustodyResult<()> {
-        let month = leaves::part(memory);
+        let month = told::month(memory.when.day);
         for (at, mut leaf) in leaves.of(memory, VOLUME_CHARS).into_iter().enumerate() {
             if self.open.chars >= VOLUME_CHARS || self.open.picture_bytes >= VOLUME_PICTURE_BYTES {
                 self.close(typesetter, monitor, false)?;
@@ -149,7 +150,7 @@ impl Binder {
             leaves: open.leaves,
             data: self.options.with_data.then_some(open.data),
         };
-        let Printed { pdf, pages, replaced } = match typesetter.set(&volume) {
+        let Printed { file, pages, replaced } = match typesetter.set(&volume) {
             Ok(printed) => printed,
             Err(_) => {
                 self.leave_out(&mut volume, typesetter, monitor)?;
@@ -158,15 +159,15 @@ impl Binder {
                 })?
             }
         };
-        monitor.advance(0, pdf.len() as u64);
+        monitor.advance(0, file.len() as u64);
         let part = beside(&self.options.out, &format!(".part-{number}"));
         self.finished.push(part.clone());
-        write_whole(&part, &pdf)?;
+        write_whole(&part, &file)?;
         for (character, count) in replaced {
             *self.report.replaced.entry(format!("U+{:04X}", u32::from(character))).or_default() += count;
         }
-        let sha256 = Sha256Digest::of(&pdf);
-        self.report.volumes.push(VolumeFile { name: String::new(), bytes: pdf.len() as u64, sha256, pages, memories: open.memories });
+        let sha256 = Sha256Digest::of(&file);
+        self.report.volumes.push(VolumeFile { name: String::new(), bytes: file.len() as u64, sha256, pages, memories: open.memories });
         Ok(())
     }
 
@@ -234,7 +235,8 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 
 fn numbered(out: &Path, number: usize) -> PathBuf {
     let stem = out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    out.with_file_name(format!("{stem}-{number}.pdf"))
+    let ending = out.extension().map(|ending| ending.to_string_lossy().into_owned()).unwrap_or_default();
+    out.with_file_name(format!("{stem}-{number}.{ending}"))
 }
 
 fn manifest_of(out: &Path) -> PathBuf {
@@ -242,9 +244,9 @@ fn manifest_of(out: &Path) -> PathBuf {
     out.with_file_name(format!("{stem}.manifest.json"))
 }
 
-fn refuse_filled(out: &Path) -> CustodyResult<()> {
-    if out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("pdf")) {
-        return Err(CustodyError::Usage(format!("{} needs the ending .pdf", out.display())));
+fn refuse_filled(out: &Path, ending: &str) -> CustodyResult<()> {
+    if out.extension().is_none_or(|found| !found.eq_ignore_ascii_case(ending)) {
+        return Err(CustodyError::Usage(format!("{} needs the ending .{ending}", out.display())));
     }
     need_folder(out)?;
     [out.to_path_buf(), numbered(out, 1), manifest_of(out)].iter().try_for_each(|path| export::refuse_filled(path))

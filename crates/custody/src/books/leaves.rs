@@ -7,12 +7,13 @@ use std::{
 };
 
 use keepsake_formats::{
-    book::{Figure, Leaf, Paper},
+    book::{Figure, Leaf},
     names::Names,
     pictures::{Picture, printable},
     text::{self, Block, Inline},
+    told,
 };
-use keepsake_record::{Attachment, AttachmentRole, LocalDay, Memory, When};
+use keepsake_record::{Attachment, Memory};
 
 use crate::render::MediaReader;
 
@@ -20,8 +21,6 @@ use crate::render::MediaReader;
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 /// A figure takes as much room and time as so many characters.
 const FIGURE_CHARS: usize = 500;
-/// A heading that is made of the first words has at most so many characters.
-const HEADING_CHARS: usize = 60;
 
 /// Makes leaves of memories, and keeps what could not be shown.
 pub(crate) struct Leaves {
@@ -33,9 +32,7 @@ pub(crate) struct Leaves {
 }
 
 impl Leaves {
-    pub fn new(names: Names, media: MediaReader, paper: Paper) -> Self {
-        // 200 dots an inch over the height of the text.
-        let side_max = if paper == Paper::A5 { 1_000 } else { 1_400 };
+    pub fn new(names: Names, media: MediaReader, side_max: u32) -> Self {
         Self { names, media, side_max, skipped: RefCell::default(), named_only: RefCell::default() }
     }
 
@@ -48,11 +45,9 @@ impl Leaves {
     pub fn of(&self, memory: &Memory, chars_max: usize) -> Vec<Leaf> {
         let blocks = text::parse(&memory.text);
         let named: BTreeSet<String> = text::figures(&blocks).into_iter().map(str::to_owned).collect();
-        let day = memory.when.day.map(long_day);
-        let title = memory.title.clone().filter(|title| !title.trim().is_empty());
-        let heading = title.or_else(|| day.clone()).or_else(|| first_words(&blocks)).unwrap_or_else(|| "Without a title".into());
+        let heading = told::heading(memory, &blocks);
         let mut facts = Vec::new();
-        facts.extend(when(&memory.when).filter(|when| *when != heading));
+        facts.extend(told::when(&memory.when).filter(|when| *when != heading));
         let called = |names: &BTreeMap<String, String>, id: &str| names.get(id).cloned();
         facts.extend(memory.place.as_ref().and_then(|id| called(&self.names.places, &id.to_string())));
         let people: Vec<String> = memory.people.iter().filter_map(|id| called(&self.names.people, &id.to_string())).collect();
@@ -65,7 +60,7 @@ impl Leaves {
         let mut pieces = cut(blocks, chars_max).into_iter();
         let mut leaf =
             Leaf { heading, facts, language: memory.language.clone(), blocks: pieces.next().unwrap_or_default(), ..Leaf::default() };
-        let wanted = |attachment: &&Attachment| is_shown(attachment) || named.contains(&attachment.key);
+        let wanted = |attachment: &&Attachment| told::is_shown(attachment) || named.contains(&attachment.key);
         for attachment in memory.attachments.iter().filter(wanted) {
             leaf.figures.insert(attachment.key.clone(), self.figure(attachment, memory));
         }
@@ -96,19 +91,8 @@ impl Leaves {
                 *self.named_only.borrow_mut() += 1;
             }
         });
-        let kind = match attachment.media_type.split('/').next() {
-            Some("image") => "Photo",
-            Some("video") => "Film",
-            Some("audio") => "Recording",
-            _ => "Document",
-        };
-        let said = [&attachment.alt, &attachment.caption].into_iter().flatten().find(|words| !words.trim().is_empty());
-        let place = memory.place.as_ref().and_then(|id| self.names.places.get(&id.to_string()));
-        let made_up = || {
-            let day = attachment.captured.as_ref().and_then(|when| when.day).or(memory.when.day).map(long_day);
-            [Some(kind.to_owned()), Some(attachment.name.clone()), day, place.cloned()].into_iter().flatten().collect::<Vec<_>>().join(", ")
-        };
-        Figure { picture, alt: said.cloned().unwrap_or_else(made_up), caption: attachment.caption.clone() }
+        let (alt, is_described) = told::description(attachment, memory, &self.names);
+        Figure { picture, alt, is_described, caption: attachment.caption.clone() }
     }
 
     fn picture(&self, attachment: &Attachment) -> Result<Picture, String> {
@@ -124,48 +108,6 @@ impl Leaves {
         read.map_err(|error| format!("the original cannot be read: {error}"))?;
         printable(&original, self.side_max)
     }
-}
-
-/// What belongs to another attachment is not shown beside it.
-fn is_shown(attachment: &Attachment) -> bool {
-    !matches!(attachment.role, AttachmentRole::LiveVideo | AttachmentRole::Raw | AttachmentRole::Sidecar)
-}
-
-/// The part of the book that a memory belongs to.
-pub(crate) fn part(memory: &Memory) -> String {
-    memory.when.day.map_or_else(|| "Without a day".to_owned(), |day| day.to_jiff().strftime("%B %Y").to_string())
-}
-
-fn long_day(day: LocalDay) -> String {
-    day.to_jiff().strftime("%-d %B %Y").to_string()
-}
-
-/// When it happened, as exactly as is known.
-fn when(when: &When) -> Option<String> {
-    let zone = when.zone.as_ref();
-    if let Some(instant) = when.instant {
-        let zoned = zone.and_then(keepsake_record::Zone::to_jiff).map(|zone| instant.to_jiff().to_zoned(zone));
-        let zoned = zoned.unwrap_or_else(|| instant.to_jiff().to_zoned(jiff::tz::TimeZone::UTC));
-        let zone = zone.map_or("UTC", |zone| zone.as_str());
-        return Some(format!("{}, {zone}", zoned.strftime("%A, %-d %B %Y, %H:%M")));
-    }
-    match (when.day, &when.edtf) {
-        (_, Some(edtf)) => {
-            let clock = edtf.as_str().parse::<jiff::civil::DateTime>().ok().filter(|_| edtf.as_str().contains('T'));
-            Some(clock.map_or_else(|| edtf.as_str().to_owned(), |at| at.strftime("%A, %-d %B %Y, %H:%M").to_string()))
-        }
-        (Some(day), None) => Some(long_day(day)),
-        (None, None) => None,
-    }
-}
-
-fn first_words(blocks: &[Block]) -> Option<String> {
-    let words = blocks.iter().find_map(|block| match block {
-        Block::Paragraph(pieces) | Block::Heading(_, pieces) => Some(text::plain(pieces)).filter(|words| !words.trim().is_empty()),
-        _ => None,
-    })?;
-    let short: String = words.trim().chars().take(HEADING_CHARS).collect();
-    Some(if short.len() < words.trim().len() { format!("{}…", short.trim_end()) } else { short })
 }
 
 /// The characters of a leaf's text.

@@ -52,6 +52,8 @@ pub(super) struct Asked {
     pub filter: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_sharing: bool,
 }
 
 impl Asked {
@@ -62,12 +64,14 @@ impl Asked {
             BagFormat::Csv(Dialect::Spreadsheet) => "csv for spreadsheets",
             BagFormat::Xml => "xml",
             BagFormat::Markdown => "markdown",
+            BagFormat::Html => "html",
         };
         Ok(Self {
             out: std::path::absolute(&options.out).map_err(CustodyError::io(&options.out))?,
             format: format.into(),
             filter: options.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             part_bytes: options.part_bytes,
+            for_sharing: options.for_sharing,
         })
     }
 }
@@ -92,8 +96,8 @@ pub(super) struct Job {
 impl Job {
     pub fn new(owner: OwnerId, asked: Asked, moment: Moment, began: Timestamp) -> Self {
         let Moment { lineage, seq, mark, .. } = &moment;
-        let Asked { format, filter, part_bytes, .. } = &asked;
-        let group = short(&format!("{owner} {lineage} {seq} {mark} {format} {filter:?} {part_bytes:?}"));
+        let Asked { format, filter, part_bytes, for_sharing, .. } = &asked;
+        let group = short(&format!("{owner} {lineage} {seq} {mark} {format} {filter:?} {part_bytes:?} {for_sharing}"));
         let id = short(&format!("{group} {} {began}", asked.out.display()));
         Self { id, group: format!("keepsake-{group}"), state: ExportState::Begun, began, asked, moment, plan: None, parts: Vec::new() }
     }

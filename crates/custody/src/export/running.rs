@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use keepsake_formats::{bag::BagInfo, names::Names};
-use keepsake_record::OwnerId;
+use keepsake_record::{OwnerId, Timestamp};
 use keepsake_vault::{Lease, VaultError};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -15,6 +15,7 @@ use super::{
     reading::{Piece, Reading, Spot},
     refuse_filled,
     selection::{Selected, Selection},
+    sharing::Sharing,
     writing::{self, Omission, Task, Wrote},
 };
 use crate::{
@@ -191,11 +192,15 @@ impl Custody {
         let mut info = BagInfo { date: job.day()?, ..BagInfo::default() };
         info.group = (of > 1).then(|| (job.group.clone(), number + 1, of));
         info.tags.push(("keepsake-export.json".into(), self.about(job, number, of)?));
+        let for_sharing = options.for_sharing;
         let (target, format, until) = (job.part_path(number, of), options.format, plan.parts.get(number + 1).cloned());
         let names = if format == BagFormat::Markdown { names_of(&mut reading.state()).await? } else { Names::default() };
         let pieces = send(reading);
+        let at = Timestamp::from_micros(job.moment.at)?;
         let (part, closed) = blocking(move || {
-            let task = Task { target, format, info, until, names, media: &media, monitor: &*monitor };
+            let sharing = for_sharing.then(|| Sharing::new(&media));
+            let sharing = sharing.as_ref();
+            let task = Task { sharing, target, format, info, at, until, names, media: &media, monitor: &*monitor };
             let Wrote { bagged, closed, skipped, shape } = writing::write(&task, pieces)?;
             let sha256 = if closed.path().is_dir() { bagged.digest } else { fingerprint(closed.path())? };
             Ok((ExportPart { files: bagged.files, bytes: bagged.bytes, sha256, shape, skipped, path: task.target }, closed))
@@ -215,11 +220,13 @@ impl Custody {
 
     /// What a bag says of how it was made.
     fn about(&self, job: &Job, number: usize, of: usize) -> CustodyResult<Vec<u8>> {
-        let at = keepsake_record::Timestamp::from_micros(job.moment.at)?;
+        let at = Timestamp::from_micros(job.moment.at)?;
         let text = json!({
             "program": concat!("keepsake ", env!("CARGO_PKG_VERSION")),
             "format": job.asked.format,
-            "filter": job.asked.filter,
+            // Whoever gets it would read there what was left out.
+            "filter": job.asked.filter.as_ref().filter(|_| !job.asked.for_sharing),
+            "forSharing": job.asked.for_sharing,
             "seq": job.moment.seq,
             "mark": job.moment.mark,
             "at": at,

@@ -9,14 +9,19 @@ use keepsake_formats::{
     bag::{BagInfo, BagWriter, Bagged, Closed, Container},
     markdown,
     names::Names,
+    site::{Originals, Site},
     tables::Tables,
     xml::{self, Xml},
 };
-use keepsake_record::{Memory, Sha256Digest};
+use keepsake_record::{
+    Memory, Sha256Digest, Timestamp,
+    layout::{self, ShardPrefix},
+};
 
 use super::{
     BagFormat,
     reading::{Content, Piece, Shape, Spot},
+    sharing::{self, Copied, Sharing},
 };
 use crate::{
     CustodyError, CustodyResult, Monitor,
@@ -32,10 +37,14 @@ pub(super) struct Task<'a> {
     pub target: PathBuf,
     pub format: BagFormat,
     pub info: BagInfo,
+    /// The instant that it shows.
+    pub at: Timestamp,
     /// The first spot that belongs to the next bag.
     pub until: Option<Spot>,
     pub names: Names,
     pub media: &'a MediaReader,
+    /// Where it is for others.
+    pub sharing: Option<&'a Sharing<'a>>,
     pub monitor: &'a dyn Monitor,
 }
 
@@ -43,16 +52,17 @@ pub(super) struct Task<'a> {
 pub(super) type Omission = (String, String);
 
 /// What becomes of records on their way into a bag.
-enum Form {
+enum Form<'a> {
     Lines,
     Tables(Tables),
     Xml(Xml),
     Markdown,
+    Site(Box<Site<'a>>),
 }
 
 struct Writing<'a> {
     bag: BagWriter,
-    form: Form,
+    form: Form<'a>,
     task: &'a Task<'a>,
     skipped: Vec<Omission>,
     shape: Shape,
@@ -77,10 +87,15 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
         }
         BagFormat::Xml => Form::Xml(Xml::default()),
         BagFormat::Markdown => Form::Markdown,
+        BagFormat::Html => {
+            let folder = folder_of(&task.target);
+            let originals: &dyn Originals = task.sharing.map_or(task.media as &dyn Originals, |sharing| sharing);
+            Form::Site(Box::new(Site::new(task.at, originals, folder).map_err(CustodyError::io(folder))?))
+        }
     };
     let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
     let mut writing = Writing { bag, form, task, skipped: Vec::new(), shape: Shape::default() };
-    if let Err(error) = writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_tables()) {
+    if let Err(error) = writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_rest()) {
         writing.bag.abandon();
         return Err(error);
     }
@@ -133,7 +148,12 @@ impl Writing<'_> {
     fn add(&mut self, piece: Piece) -> CustodyResult<()> {
         let path = format!("data/{}", piece.path);
         let (digest, length) = match piece.body {
-            Content::Bytes(bytes) => return self.add_lines(&piece.path, &path, &bytes),
+            Content::Bytes(bytes) => {
+                let bytes = self.for_whom(&piece.path, bytes)?;
+                return self.add_lines(&piece.path, &path, &bytes);
+            }
+            // Copies for others went with their memories.
+            Content::Medium(..) if self.task.sharing.is_some() => return Ok(()),
             Content::Medium(digest, length) => (digest, length),
             Content::Unreadable(reason) => return self.leave_out(piece.path, format!("its record cannot be read: {reason}")),
         };
@@ -153,6 +173,39 @@ impl Writing<'_> {
             }
             Err(error) => self.leave_out(path, error.to_string()),
         }
+    }
+
+    /// Lines as those who will read them may have them.
+    fn for_whom(&mut self, path: &str, bytes: Vec<u8>) -> CustodyResult<Vec<u8>> {
+        let Some(sharing) = self.task.sharing else { return Ok(bytes) };
+        let mut shared = Vec::with_capacity(bytes.len());
+        for (number, line) in numbered(&bytes) {
+            let made = if path.starts_with("memories/") {
+                match Memory::from_line(line) {
+                    Ok(mut memory) => {
+                        let put = |(path, copy): Copied| {
+                            let added = self.bag.add(&format!("data/{path}"), copy.len() as u64, &mut copy.as_slice());
+                            added.map_err(CustodyError::io(&self.task.target))
+                        };
+                        for (what, reason) in sharing.memory(&mut memory, put)? {
+                            self.leave_out(what, reason)?;
+                        }
+                        Ok(memory.to_line())
+                    }
+                    Err(error) => Err(error.to_string()),
+                }
+            } else {
+                sharing::thing(path, line)
+            };
+            match made {
+                Ok(line) => {
+                    shared.extend(line);
+                    shared.push(b'\n');
+                }
+                Err(reason) => self.leave_out(format!("{path}, line {number}"), reason)?,
+            }
+        }
+        Ok(shared)
     }
 
     fn add_lines(&mut self, below: &str, path: &str, bytes: &[u8]) -> CustodyResult<()> {
@@ -180,6 +233,23 @@ impl Writing<'_> {
                     }
                 }
             }
+            Form::Site(site) => {
+                let mut put = |path: &str, bytes: &[u8]| self.bag.add(&format!("data/{path}"), bytes.len() as u64, &mut &*bytes);
+                let day = layout::day_file(below).map(|(day, _)| day.file(&ShardPrefix::ROOT));
+                for (number, line) in numbered(bytes) {
+                    let taken = match &day {
+                        None => site.thing(below, line),
+                        Some(day) => match Memory::from_line(line) {
+                            Ok(memory) => {
+                                site.memory(day, memory, line.len(), &mut put).map_err(CustodyError::io(&self.task.target))?;
+                                Ok(())
+                            }
+                            Err(error) => Err(error.to_string()),
+                        },
+                    };
+                    bad.extend(taken.err().map(|reason| (number, reason)));
+                }
+            }
             // What is no memory stands beside them as it is; the head would say that all of this is a bundle.
             Form::Markdown if below == HEAD => {}
             Form::Markdown => self.put(&format!("data/about/{below}"), bytes.len() as u64, &mut &*bytes)?,
@@ -199,14 +269,33 @@ impl Writing<'_> {
         self.bag.add(path, length, reader).map_err(CustodyError::io(&self.task.target))
     }
 
-    /// Puts the tables that were gathered into the bag.
-    fn add_tables(&mut self) -> CustodyResult<()> {
-        let Form::Tables(tables) = std::mem::replace(&mut self.form, Form::Lines) else { return Ok(()) };
+    /// Puts what was gathered into the bag: tables, or the pages that list all memories.
+    fn add_rest(&mut self) -> CustodyResult<()> {
+        match std::mem::replace(&mut self.form, Form::Lines) {
+            Form::Tables(tables) => self.add_tables(tables),
+            Form::Site(site) => {
+                let mut put = |path: &str, bytes: &[u8]| self.bag.add(&format!("data/{path}"), bytes.len() as u64, &mut &*bytes);
+                let skipped = site.finish(&mut put).map_err(CustodyError::io(&self.task.target))?;
+                skipped.into_iter().try_for_each(|(what, reason)| self.leave_out(what, format!("no page shows it: {reason}")))
+            }
+            Form::Lines | Form::Xml(_) | Form::Markdown => Ok(()),
+        }
+    }
+
+    fn add_tables(&mut self, tables: Tables) -> CustodyResult<()> {
         let (files, package) = tables.finish().map_err(CustodyError::io(&self.task.target))?;
         self.put("data/datapackage.json", package.len() as u64, &mut package.as_slice())?;
         for mut table in files {
             self.put(&format!("data/{}", table.name), table.bytes, &mut table.file)?;
         }
         Ok(())
+    }
+}
+
+impl Originals for MediaReader {
+    fn read(&self, digest: &Sha256Digest, length: u64) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        let read = self.open(digest).and_then(|reader| reader.take(length).read_to_end(&mut bytes));
+        read.map(|_| bytes).map_err(|error| format!("the original cannot be read: {error}"))
     }
 }

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, iter::Peekable, vec::IntoIter};
 
-use keepsake_record::{LocalDay, Position, TagName};
-use keepsake_vault::terms;
+use keepsake_record::{LocalDay, Position, TagName, terms};
 
 use super::{Condition, folded, kinds, sensitivities, visibilities};
 use crate::{CustodyError, CustodyResult};

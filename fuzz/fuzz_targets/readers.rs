@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::LazyLock};
 
-use keepsake_formats::import::{Draft, FieldMap, Input, Problem, ReadError, ReadOptions, Sink, detect, read};
+use keepsake_formats::import::{CollectionDetail, Draft, FieldMap, Input, Problem, ReadError, ReadOptions, Sink, detect, read};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -17,6 +17,8 @@ impl Sink for Nowhere {
         Ok(())
     }
 
+    fn about(&mut self, _: CollectionDetail) {}
+
     fn problem(&mut self, _: Problem) {}
 
     fn passed_over(&mut self, _: &str, _: &str) {}
@@ -25,7 +27,7 @@ impl Sink for Nowhere {
 fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&*FILE, bytes).expect("written");
     // A sidecar is read with the photo that it lies beside: a JPEG of nothing.
-    let sidecar = FILE.extension().is_some_and(|ending| ending == "xmp");
+    let sidecar = FILE.file_stem().is_some_and(|stem| stem == "a.jpg");
     if sidecar {
         std::fs::write(FILE.with_extension(""), b"\xff\xd8\xff\xd9").expect("written");
     }

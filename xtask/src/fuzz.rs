@@ -18,6 +18,7 @@ fn targets() -> Vec<(&'static str, String, String)> {
         ("outbox.json", "mastodon"),
         ("a.ndjson", "ndjson"),
         ("a.mp4", "quicktime"),
+        ("a.jpg.json", "takeout"),
         ("a.tar.gz", "tar"),
         ("a.jpg.xmp", "xmp"),
         ("a.zip", "zip"),

@@ -108,6 +108,34 @@ fn photos_and_sounds_of_every_sort() {
     }
 }
 
+/// The sidecars are genuine and in one folder, the photos in another: a Takeout comes in several archives.
+#[test]
+fn a_takeout_in_two_places() {
+    let (Some(sidecars), Some(photos)) = (data("google-takeout-photos/Takeout"), data("photos-exif-samples")) else { return };
+    let home = Home::new();
+    let other = home.file("Takeout");
+    for (place, photo) in [
+        ("Adelaide/IMG_4547.jpg", "gps/DSCN0010.jpg"),
+        ("supplemental-naming/IMG_4547.jpg", "gps/DSCN0010.jpg"),
+        ("Photos from 2016/IMG_3984.jpeg", "cameras/Canon_40D.jpg"),
+        ("Photos from 2019/wedding.jpg", "cameras/Nikon_D70.jpg"),
+        ("Photos from 2021/IMG_4179.jpeg", "mobile/jolla.jpg"),
+        ("Photos from 2021/IMG_4179(1).jpeg", "orientation/landscape_6.jpg"),
+    ] {
+        let place = other.join("Google Photos").join(place);
+        std::fs::create_dir_all(place.parent().expect("a parent")).expect("a folder");
+        std::fs::copy(photos.join(photo), place).expect("copied");
+    }
+    let report = twice(&home, &["import", text(&sidecars), text(&other)], 3, 5);
+    let problems = report["report"]["problems"].as_array().expect("problems");
+    assert!(problems.len() == 1 && problems[0][0].as_str().is_some_and(|file| file.contains("Jellyfish.mov.json")), "{problems:?}");
+    let listed = home.run(&["collection", "list"]).ended(0).out;
+    assert!(listed.contains("Adelaide") && !listed.contains("Photos from"), "{listed}");
+    assert!(home.run(&["memory", "search", "Bride"]).ended(0).out.contains("2019-04-15"), "its description is found, at its day");
+    let said = home.run(&["import", text(&photos), text(&other), "--format", "media"]).ended(2).err;
+    assert!(said.contains("archives of a Google Takeout"), "{said}");
+}
+
 #[test]
 fn obsidian_vault() {
     let Some(path) = data("obsidian-vault") else { return };

@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::Arc,
+    sync::{Arc, mpsc::SyncSender},
 };
 
-use keepsake_formats::import::{Draft, Input};
+use keepsake_formats::import::{CollectionDetail, Draft, Input, Problem, ReadError, Sink};
 use keepsake_record::{Collection, Entity, Medium, Membership, OwnerId, Person, PersonId, Place, PlaceId, Sha256Digest};
 use keepsake_vault::Write;
 
@@ -15,12 +15,49 @@ use crate::{
     memories::{hash_file, hash_reader},
 };
 
+/// What a reader sends, on its way to the vault.
+pub(crate) enum Message {
+    Draft(Box<Draft>),
+    About(CollectionDetail),
+    Problem(Problem),
+    PassedOver(String, String),
+    Ended(Result<(), ReadError>),
+}
+
+pub(crate) struct ChannelSink(pub SyncSender<Message>);
+
+impl Sink for ChannelSink {
+    fn draft(&mut self, draft: Draft) -> Result<(), ReadError> {
+        self.0.send(Message::Draft(Box::new(draft))).map_err(|_| ReadError::Stopped)
+    }
+
+    fn about(&mut self, detail: CollectionDetail) {
+        drop(self.0.send(Message::About(detail)));
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        drop(self.0.send(Message::Problem(problem)));
+    }
+
+    fn passed_over(&mut self, path: &str, what: &str) {
+        drop(self.0.send(Message::PassedOver(path.into(), what.into())));
+    }
+}
+
 /// The collections, people and places that are here, and the ones that this import makes.
 #[derive(Default)]
 pub(crate) struct Known {
     pub collections: HashMap<(String, String), Collection>,
     pub people: HashMap<String, Person>,
     pub places: HashMap<String, Place>,
+    /// What the source says of collections, for those that are made.
+    pub details: HashMap<(String, String), CollectionDetail>,
+}
+
+impl Known {
+    pub fn describe(&mut self, detail: CollectionDetail) {
+        self.details.insert((detail.name.clone(), detail.kind.to_owned()), detail);
+    }
 }
 
 fn place_key(place: &Place) -> String {
@@ -123,7 +160,10 @@ impl Custody {
         for wanted in std::mem::take(&mut draft.collections) {
             let key = (wanted.name.clone(), wanted.kind.to_owned());
             if !known.collections.contains_key(&key) {
-                let collection = self.new_collection(&wanted.name, Some(wanted.kind));
+                let mut collection = self.new_collection(&wanted.name, Some(wanted.kind));
+                if let Some(detail) = known.details.remove(&key) {
+                    (collection.description, collection.custom) = (detail.description, detail.custom);
+                }
                 write.put_entity(Entity::Collection, &collection.id.to_string(), &collection.name, &collection).await?;
                 known.collections.insert(key.clone(), collection);
             }

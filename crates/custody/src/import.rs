@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc::Receiver, mpsc::sync_channel},
 };
 
-use keepsake_formats::import::{self, Draft, FieldMap, Format, Input, Problem, ReadError, ReadOptions, Sink};
+use keepsake_formats::import::{self, Draft, FieldMap, Format, Input, ReadError, ReadOptions};
 use keepsake_record::{Memory, MemoryId, OwnerId, Sha256Digest, Zone};
 use keepsake_vault::{Outcome, SourceState};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     Bundle, Custody, CustodyError, CustodyResult, Monitor, RestoreChoice, RestoreMode,
     bundle::parts,
-    drafts::{Job, Known, Prepared},
+    drafts::{ChannelSink, Job, Known, Message, Prepared},
 };
 
 /// Whether to write.
@@ -81,29 +81,6 @@ impl ImportReport {
 /// Drafts taken together into one transaction.
 const BATCH: usize = 1000;
 
-enum Message {
-    Draft(Box<Draft>),
-    Problem(Problem),
-    PassedOver(String, String),
-    Ended(Result<(), ReadError>),
-}
-
-struct ChannelSink(std::sync::mpsc::SyncSender<Message>);
-
-impl Sink for ChannelSink {
-    fn draft(&mut self, draft: Draft) -> Result<(), ReadError> {
-        self.0.send(Message::Draft(Box::new(draft))).map_err(|_| ReadError::Stopped)
-    }
-
-    fn problem(&mut self, problem: Problem) {
-        drop(self.0.send(Message::Problem(problem)));
-    }
-
-    fn passed_over(&mut self, path: &str, what: &str) {
-        drop(self.0.send(Message::PassedOver(path.into(), what.into())));
-    }
-}
-
 impl Custody {
     /// Imports a path, or tells what an import would do.
     ///
@@ -117,25 +94,40 @@ impl Custody {
         mode: ImportMode,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
-        let result = self.leased_import(owner, path, options, mode, monitor).await;
-        self.audited(Some(owner), if mode == ImportMode::Plan { "import.plan" } else { "import" }, &path.display().to_string(), result)
-            .await
+        self.import_all(owner, &[path.to_path_buf()], options, mode, monitor).await
+    }
+
+    /// As [`Custody::import`], of several paths as one tree: the archives of one export.
+    ///
+    /// # Errors
+    /// As there; or their format is none that comes in several archives.
+    pub async fn import_all(
+        &self,
+        owner: OwnerId,
+        paths: &[PathBuf],
+        options: &ImportOptions,
+        mode: ImportMode,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ImportReport> {
+        let result = self.leased_import(owner, paths, options, mode, monitor).await;
+        let named = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        self.audited(Some(owner), if mode == ImportMode::Plan { "import.plan" } else { "import" }, &named, result).await
     }
 
     /// One import of an owner at a time: two would each take the same items for new.
     async fn leased_import(
         &self,
         owner: OwnerId,
-        path: &Path,
+        paths: &[PathBuf],
         options: &ImportOptions,
         mode: ImportMode,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
         if mode == ImportMode::Plan {
-            return self.run_import(owner, path, options, mode, monitor).await;
+            return self.run_import(owner, paths, options, mode, monitor).await;
         }
         let lease = self.lease(&format!("import {owner}")).await?;
-        self.while_leased(lease, async |_| self.run_import(owner, path, options, mode, monitor).await).await
+        self.while_leased(lease, async |_| self.run_import(owner, paths, options, mode, monitor).await).await
     }
 
     /// Whether a memory was edited here since it was imported.
@@ -147,15 +139,21 @@ impl Custody {
     async fn run_import(
         &self,
         owner: OwnerId,
-        path: &Path,
+        paths: &[PathBuf],
         options: &ImportOptions,
         mode: ImportMode,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
-        let input = Input::open(path)?;
-        let may_be_bundle = options.format.is_none_or(|format| format == Format::Bundle);
+        let input = tokio::task::block_in_place(|| Input::open_all(paths))?;
+        let is_several = matches!(input, Input::Several(_));
+        let path = paths.first().map_or(Path::new(""), PathBuf::as_path);
+        let may_be_bundle = !is_several && options.format.is_none_or(|format| format == Format::Bundle);
         let parts = if may_be_bundle { tokio::task::block_in_place(|| parts::parts_at(path, &input))? } else { None };
         let format = if parts.is_some() { Format::Bundle } else { options.format.map_or_else(|| import::detect(&input), Ok)? };
+        if is_several && !format.is_of_several() {
+            let advice = "import one after the other; of an export of Keepsake in parts, name one part, or the folder that all lie in";
+            return Err(CustodyError::Usage(format!("several inputs are one only if they are the archives of a Google Takeout: {advice}")));
+        }
         if format == Format::Bundle {
             let inputs = parts.unwrap_or_else(|| vec![input]);
             let bundle = tokio::task::block_in_place(|| Bundle::of_inputs(path, inputs))?;
@@ -204,6 +202,7 @@ impl Custody {
             }
             match message {
                 Ok(Message::Draft(draft)) => waiting.push(*draft),
+                Ok(Message::About(detail)) => job.known.describe(detail),
                 Ok(Message::Problem(problem)) => job.problem(problem.origin, problem.reason),
                 Ok(Message::PassedOver(path, what)) => job.report.passed_over.entry(what).or_default().push(path),
                 Ok(Message::Ended(ended)) => {
@@ -410,6 +409,7 @@ fn keep_what_is_here(memory: &mut Memory, old: Memory) {
 
 /// Items of formats without ids of their own are told apart by the name of the folder or file they came from.
 fn account(format: Format, input: &Input, options: &ImportOptions) -> String {
-    let named = !options.account.is_empty() || matches!(format, Format::Media | Format::DayOne | Format::Keep | Format::Mastodon);
+    let has_ids = matches!(format, Format::Media | Format::DayOne | Format::Keep | Format::TakeoutPhotos | Format::Mastodon);
+    let named = !options.account.is_empty() || has_ids;
     if named { options.account.clone() } else { input.stem() }
 }

@@ -7,6 +7,7 @@ mod exif;
 mod front_matter;
 mod html;
 mod input;
+mod joined;
 mod keep;
 mod markdown;
 mod mastodon;
@@ -14,11 +15,13 @@ mod media_type;
 mod ndjson;
 mod photos;
 mod quicktime;
+mod takeout;
 mod xmp;
 
-pub use draft::{CollectionDraft, Draft, DraftFile, Problem};
+pub use draft::{CollectionDetail, CollectionDraft, Draft, DraftFile, Problem};
 pub use front_matter::FieldMap;
 pub use input::{Input, InputFile};
+pub use joined::Joined;
 pub use media_type::media_type;
 
 use keepsake_record::{Timestamp, Zone};
@@ -32,6 +35,8 @@ pub enum Format {
     DayOne,
     /// Google Keep's notes, as Google Takeout hands them out.
     Keep,
+    /// Google Photos, as Google Takeout hands them out.
+    TakeoutPhotos,
     /// The archive of a Mastodon account.
     Mastodon,
     /// A folder of Markdown with front matter.
@@ -46,10 +51,11 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("bundle", Self::Bundle),
         ("dayone", Self::DayOne),
         ("keep", Self::Keep),
+        ("takeout-photos", Self::TakeoutPhotos),
         ("mastodon", Self::Mastodon),
         ("markdown", Self::Markdown),
         ("media", Self::Media),
@@ -65,6 +71,11 @@ impl Format {
     /// The name.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether an export in this format comes in several archives that are one tree.
+    pub fn is_of_several(self) -> bool {
+        matches!(self, Self::Keep | Self::TakeoutPhotos)
     }
 }
 
@@ -118,6 +129,8 @@ pub trait Sink {
     /// # Errors
     /// [`ReadError::Stopped`] ends the reading.
     fn draft(&mut self, draft: Draft) -> Result<(), ReadError>;
+    /// What the source says of a collection itself, before the first item that is in it.
+    fn about(&mut self, detail: CollectionDetail);
     /// Something that was left out, or is not as it should be.
     fn problem(&mut self, problem: Problem);
     /// A file that is no memory and belongs to none, with what it is.
@@ -139,6 +152,9 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     }
     if named(mastodon::OUTBOX) && (named("actor.json") || input.is_single_file()) {
         return Ok(Format::Mastodon);
+    }
+    if takeout::is_one(input, &visible) {
+        return Ok(Format::TakeoutPhotos);
     }
     if keep::is_one(input, &visible)? {
         return Ok(Format::Keep);
@@ -182,6 +198,7 @@ pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn
     match format {
         Format::DayOne => day_one::read(input, options, sink),
         Format::Keep => keep::read(input, options, sink),
+        Format::TakeoutPhotos => takeout::read(input, options, sink),
         Format::Mastodon => mastodon::read(input, options, sink),
         Format::Markdown => markdown::read(input, options, sink),
         Format::Media => photos::read(input, options, sink),

@@ -8,7 +8,7 @@ use keepsake_formats::import::Format;
 use crate::taken::take;
 
 /// Readers by name: what the file is called that holds the bytes, and its format; `None`: found out.
-const READERS: [(&str, &str, Option<Format>); 11] = [
+const READERS: [(&str, &str, Option<Format>); 12] = [
     ("csv", "a.csv", Some(Format::Csv)),
     ("dayone", "Journal.json", Some(Format::DayOne)),
     ("exif", "a.jpg", Some(Format::Media)),
@@ -17,6 +17,7 @@ const READERS: [(&str, &str, Option<Format>); 11] = [
     ("mastodon", "outbox.json", Some(Format::Mastodon)),
     ("ndjson", "a.ndjson", Some(Format::Ndjson)),
     ("quicktime", "a.mp4", Some(Format::Media)),
+    ("takeout", "a.jpg.json", Some(Format::TakeoutPhotos)),
     ("tar", "a.tar.gz", None),
     ("xmp", "a.jpg.xmp", Some(Format::Media)),
     ("zip", "a.zip", None),
@@ -27,13 +28,13 @@ fn reads(reader: &str, bytes: &[u8], space: &Path) -> bool {
     let (_, name, format) = READERS.iter().find(|(known, ..)| *known == reader).expect("a reader");
     fs::write(space.join(name), bytes).expect("written");
     // A sidecar is read with the photo that it lies beside.
-    let path = if reader == "xmp" { space.to_owned() } else { space.join(name) };
+    let path = if ["takeout", "xmp"].contains(&reader) { space.to_owned() } else { space.join(name) };
     take(&path, *format).is_ok_and(|taken| !taken.drafts.is_empty() && taken.problems.is_empty() && taken.passed_over.is_empty())
 }
 
 fn space(reader: &str) -> tempfile::TempDir {
     let space = tempfile::tempdir().expect("space");
-    if reader == "xmp" {
+    if ["takeout", "xmp"].contains(&reader) {
         fs::write(space.path().join("a.jpg"), jpeg(&tiff(&[]))).expect("written");
     }
     space
@@ -49,7 +50,7 @@ fn no_bytes_make_a_reader_panic() {
 }
 
 /// TIFF 6.0, little-endian: one directory of ASCII (type 2) and SHORT (type 3) fields.
-fn tiff(fields: &[(u16, &str)]) -> Vec<u8> {
+pub fn tiff(fields: &[(u16, &str)]) -> Vec<u8> {
     let mut head = b"II*\0\x08\0\0\0".to_vec();
     head.extend((fields.len() as u16).to_le_bytes());
     let mut values = Vec::new();
@@ -71,7 +72,7 @@ fn tiff(fields: &[(u16, &str)]) -> Vec<u8> {
 }
 
 /// A JPEG of nothing but its EXIF segment (EXIF 2.32, 4.5).
-fn jpeg(tiff: &[u8]) -> Vec<u8> {
+pub fn jpeg(tiff: &[u8]) -> Vec<u8> {
     let length = (tiff.len() as u16 + 8).to_be_bytes();
     [&b"\xff\xd8\xff\xe1"[..], &length, b"Exif\0\0", tiff, b"\xff\xd9"].concat()
 }
@@ -81,7 +82,7 @@ fn iso_box(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
 }
 
-fn film() -> Vec<u8> {
+pub fn film() -> Vec<u8> {
     let header = iso_box(b"mvhd", &[&[0; 4][..], &3_800_000_000_u32.to_be_bytes(), &[0; 92]].concat());
     let place = iso_box(b"udta", &iso_box(b"\xa9xyz", b"\0\x1a\x15\xc7+37.7850-122.4060+010.000/"));
     [iso_box(b"ftyp", b"mp42\0\0\0\0mp42"), iso_box(b"moov", &[header, place].concat()), iso_box(b"mdat", &[])].concat()
@@ -116,7 +117,7 @@ fn the_corpus_can_be_written() {
     let root = std::env::var_os("KEEPSAKE_WRITE_CORPUS").map_or_else(|| default.path().to_owned(), Into::into);
     let photo = tiff(&[(0x010E, "on the pier"), (0x010F, "Canon"), (0x0110, "EOS 5D"), (0x0112, "6"), (0x0100, "640"), (0x0101, "480")]);
     let note = "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\n---\nbody ![](p.jpg)\n";
-    let texts: [(&str, &str, &str); 23] = [
+    let texts: [(&str, &str, &str); 27] = [
         ("csv", "good", "id,date,title,text,tags\n1,2024-03-17,\"a \"\"quoted\"\" title\",\"two\nlines\",x y\n2,2024-03-18,b,c,\n"),
         ("csv", "bad-quote", "id,date,text\n1,2024-03-17,\"no end\n2,2024-03-18\n"),
         ("csv", "good-crlf", "\u{feff}id,date,text\r\n1,2024-03-17,\"a \"\"b\"\"\"\r\n\r\n2,2024-03-18,\"end\""),
@@ -149,6 +150,18 @@ fn the_corpus_can_be_written() {
         ),
         ("ndjson", "bad-line", "{\"id\":\"1\",\"date\":\"2024-03-17\",\"text\":\"one\"}\n{\"id\":\n"),
         ("ndjson", "bad-number", "{\"id\":1e999,\"date\":-5,\"text\":{\"a\":[]}}\n"),
+        (
+            "takeout",
+            "good",
+            r#"{"title":"a.jpg","description":"words","imageViews":"8","creationTime":{"timestamp":"1669356087","formatted":"Nov 25, 2022"},"photoTakenTime":{"timestamp":"1497944880","formatted":"Jun 20, 2017"},"geoData":{"latitude":-34.9,"longitude":138.5,"altitude":0.0,"latitudeSpan":0.0,"longitudeSpan":0.0},"people":[{"name":"A"}],"favorited":true,"url":"https://photos.google.com/photo/A","googlePhotosOrigin":{"webUpload":{"computerUpload":{}}}}"#,
+        ),
+        (
+            "takeout",
+            "bad-types",
+            r#"{"title":7,"description":[],"creationTime":"1","photoTakenTime":{"timestamp":"99999999999999999999"},"geoData":{"latitude":91,"longitude":"x"},"geoDataExif":{"latitude":91,"longitude":-181},"people":{"name":[]},"favorited":"yes"}"#,
+        ),
+        ("takeout", "bad-json", "{\"photoTakenTime\":"),
+        ("takeout", "bad-trashed", r#"{"title":"a.jpg","photoTakenTime":{"timestamp":-1},"trashed":true}"#),
         (
             "xmp",
             "good",

@@ -11,3 +11,6 @@ mod matrix;
 mod readers;
 mod tables;
 mod taken;
+mod takeout;
+mod takeout_archives;
+mod takeout_names;

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use keepsake_formats::import::{Draft, FieldMap, Format, Input, Problem, ReadError, ReadOptions, Sink, detect, read};
+use keepsake_formats::import::{CollectionDetail, Draft, FieldMap, Format, Input, Problem, ReadError, ReadOptions, Sink, detect, read};
 
 #[derive(Default)]
 pub struct Taken {
     pub drafts: Vec<Draft>,
+    pub details: Vec<CollectionDetail>,
     pub problems: Vec<String>,
     pub passed_over: Vec<String>,
 }
@@ -15,6 +16,10 @@ impl Sink for Taken {
     fn draft(&mut self, draft: Draft) -> Result<(), ReadError> {
         self.drafts.push(draft);
         Ok(())
+    }
+
+    fn about(&mut self, detail: CollectionDetail) {
+        self.details.push(detail);
     }
 
     fn problem(&mut self, problem: Problem) {
@@ -27,12 +32,15 @@ impl Sink for Taken {
 }
 
 pub fn take(path: &Path, format: Option<Format>) -> Result<Taken, ReadError> {
-    let input = Input::open(path)?;
-    let format = format.map_or_else(|| detect(&input), Ok)?;
+    take_input(&Input::open(path)?, format)
+}
+
+pub fn take_input(input: &Input, format: Option<Format>) -> Result<Taken, ReadError> {
+    let format = format.map_or_else(|| detect(input), Ok)?;
     let options =
         ReadOptions { now: "2024-01-01T00:00:00Z".parse().expect("valid"), zone: None, map: FieldMap::default(), account: String::new() };
     let mut taken = Taken::default();
-    read(format, &input, &options, &mut taken)?;
+    read(format, input, &options, &mut taken)?;
     Ok(taken)
 }
 

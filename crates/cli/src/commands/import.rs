@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: &args::Import) -> CustodyResult<u8> {
     let owner = target(context, &custody, args, &options).await?;
     let mode = if args.dry_run { ImportMode::Plan } else { ImportMode::Apply };
     let progress = context.progress();
-    let report = custody.import(owner.id, &args.path, &options, mode, progress.clone()).await;
+    let report = custody.import_all(owner.id, &args.path, &options, mode, progress.clone()).await;
     progress.finish();
     let report = report?;
     custody.close().await;
@@ -51,7 +51,8 @@ async fn target(context: &Context, custody: &Custody, args: &args::Import, optio
     if may_be_bundle
         && context.global.owner.is_none()
         && !args.dry_run
-        && let Ok(bundle) = tokio::task::block_in_place(|| Bundle::open(&args.path))
+        && let [path] = &args.path[..]
+        && let Ok(bundle) = tokio::task::block_in_place(|| Bundle::open(path))
     {
         return custody.bundle_owner(&bundle, None).await;
     }

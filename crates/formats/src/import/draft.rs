@@ -1,5 +1,7 @@
 //! What an importer makes of one item.
 
+use std::collections::BTreeMap;
+
 use keepsake_record::{Memory, MemoryId, Place, Sha256Digest, Source};
 
 use serde_json::{Map, Value};
@@ -13,6 +15,19 @@ pub struct CollectionDraft {
     pub name: String,
     /// What the source calls it.
     pub kind: &'static str,
+}
+
+/// What a source says of a collection itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionDetail {
+    /// Its name, as items say it.
+    pub name: String,
+    /// What the source calls it.
+    pub kind: &'static str,
+    /// What it is about.
+    pub description: Option<String>,
+    /// Whatever else the source says of it.
+    pub custom: BTreeMap<String, Value>,
 }
 
 /// A file that belongs to an item.

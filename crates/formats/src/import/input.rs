@@ -1,4 +1,4 @@
-//! Where an import reads from: one file, a folder, or a ZIP archive. Paths in it are relative, with `/`.
+//! Where an import reads from: one file, a folder, an archive, or several of these as one. Paths in it are relative, with `/`.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use keepsake_record::Sha256Digest;
 use sha2::{Digest, Sha256};
 
-use super::ReadError;
+use super::{Joined, ReadError};
 
 /// The most entries of an archive, and the longest entry: beyond is an attack or an accident.
 const ENTRIES_MAX: usize = 2_000_000;
@@ -62,7 +62,13 @@ pub enum Input {
     Zip(PathBuf, Arc<Mutex<Archive>>),
     /// A TAR.GZ archive, unpacked into a temporary folder that goes with this value.
     Unpacked(Arc<tempfile::TempDir>, PathBuf),
+    /// Several of these as one tree.
+    Several(Arc<Joined>),
 }
+
+/// What can be read from any place on.
+pub(crate) trait ReadSeek: Read + io::Seek + Send {}
+impl<T: Read + io::Seek + Send> ReadSeek for T {}
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -131,6 +137,7 @@ impl Input {
         match self {
             Self::Unpacked(folder, _) => folder.path().to_path_buf(),
             Self::File(path) | Self::Folder(path) | Self::Zip(path, _) => path.clone(),
+            Self::Several(joined) => joined.first().root(),
         }
     }
 
@@ -138,6 +145,7 @@ impl Input {
     pub fn describe(&self) -> String {
         match self {
             Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path) => path.display().to_string(),
+            Self::Several(joined) => joined.describe(),
         }
     }
 
@@ -174,6 +182,7 @@ impl Input {
                 }
                 files
             }
+            Self::Several(joined) => joined.files(),
         };
         files.sort();
         Ok(files)
@@ -198,6 +207,7 @@ impl Input {
                     archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).filter(|n| !n.ends_with('/') && !safe(n));
                 Ok(unsafe_names.map(|name| (name, "a name that leads out of the archive")).collect())
             }
+            Self::Several(joined) => joined.left_out(),
         }
     }
 
@@ -238,6 +248,11 @@ impl Input {
     /// # Errors
     /// It is not there or cannot be read.
     pub fn open_file(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
+        Ok(Box::new(self.open_seekable(path)?))
+    }
+
+    /// As [`Input::open_file`], and any place of it can be gone to.
+    pub(crate) fn open_seekable(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
         match self {
             Self::File(file) => Ok(Box::new(fs::File::open(file).map_err(|source| self.io("", source))?)),
             Self::Folder(_) | Self::Unpacked(..) => {
@@ -258,6 +273,7 @@ impl Input {
                 io::Seek::rewind(&mut file).map_err(|source| self.io(path, source))?;
                 Ok(Box::new(file))
             }
+            Self::Several(joined) => joined.at(path).and_then(|(input, path)| input.open_seekable(path)),
         }
     }
 
@@ -266,6 +282,9 @@ impl Input {
     /// # Errors
     /// It is not there, cannot be read, or is longer than 1 GiB.
     pub fn whole(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        if let Self::Several(joined) = self {
+            return joined.at(path).and_then(|(input, path)| input.whole(path));
+        }
         let mut bytes = Vec::new();
         let read = match self {
             Self::Zip(_, archive) => {
@@ -295,7 +314,10 @@ impl Input {
 
     /// The name of the file or folder without its ending: tells apart sources whose items have the same names.
     pub fn stem(&self) -> String {
-        let (Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path)) = self;
+        let path = match self {
+            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path) => path,
+            Self::Several(joined) => return joined.first().stem(),
+        };
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         path.file_stem().map(|n| n.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect()).unwrap_or_default()
     }
@@ -306,6 +328,7 @@ impl Input {
             Self::File(file) => Some(file.clone()),
             Self::Folder(_) | Self::Unpacked(..) => Some(self.root().join(path)),
             Self::Zip(..) => None,
+            Self::Several(joined) => joined.at(path).ok().and_then(|(input, path)| input.on_disk(path)),
         }
     }
 

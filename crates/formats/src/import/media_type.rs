@@ -27,6 +27,7 @@ const TYPES: &[(&str, &str, Kind)] = &[
     ("raf", "image/x-fuji-raf", Kind::Photo),
     ("pef", "image/x-pentax-pef", Kind::Photo),
     ("mp4", "video/mp4", Kind::Video),
+    ("mp", "video/mp4", Kind::Video),
     ("m4v", "video/x-m4v", Kind::Video),
     ("mov", "video/quicktime", Kind::Video),
     ("qt", "video/quicktime", Kind::Video),

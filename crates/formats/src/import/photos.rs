@@ -4,8 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{BufReader, Cursor},
+    io::BufReader,
 };
 
 use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance};
@@ -122,17 +121,25 @@ fn push<'d>(file: &InputFile, key: &str, role: AttachmentRole, draft: &'d mut Dr
     draft.memory.attachments.last_mut().expect("it was pushed just now")
 }
 
-fn attach(input: &Input, file: &InputFile, key: &str, role: AttachmentRole, options: &ReadOptions, draft: &mut Draft) -> Option<Problem> {
+/// Adds a file to a draft, with what its makers wrote into it; answers what was wrong with that.
+pub(super) fn attach(
+    input: &Input,
+    file: &InputFile,
+    key: &str,
+    role: AttachmentRole,
+    options: &ReadOptions,
+    draft: &mut Draft,
+) -> Option<Problem> {
     let attachment = push(file, key, role, draft);
     let kind = media_type::kind(&file.path);
     let exif_may_be = kind == Kind::Photo && !["gif", "bmp", "svg", "jxl"].contains(&file.ending().as_str());
-    let boxes_may_be = ["mp4", "m4v", "mov", "qt", "m4a", "3gp"].contains(&file.ending().as_str());
+    let boxes_may_be = ["mp4", "mp", "m4v", "mov", "qt", "m4a", "3gp"].contains(&file.ending().as_str());
     let reason = if !exif_may_be && !boxes_may_be {
         None
     } else if file.bytes == 0 {
         Some("the file is empty".to_owned())
     } else {
-        match seekable(input, file) {
+        match input.open_seekable(&file.path).map(BufReader::new) {
             Ok(mut reader) if exif_may_be => exif::read(&mut reader, options.zone.as_ref(), attachment),
             Ok(mut reader) => quicktime::read(&mut reader, options.zone.as_ref(), attachment),
             Err(error) => Some(error.to_string()),
@@ -140,16 +147,4 @@ fn attach(input: &Input, file: &InputFile, key: &str, role: AttachmentRole, opti
     };
     attachment.problem.clone_from(&reason);
     reason.map(|reason| Problem::new(&file.path, format!("{reason}; the file itself is kept as it is")))
-}
-
-trait BufSeek: std::io::BufRead + std::io::Seek {}
-impl<T: std::io::BufRead + std::io::Seek> BufSeek for T {}
-
-fn seekable(input: &Input, file: &InputFile) -> Result<Box<dyn BufSeek>, ReadError> {
-    match input.on_disk(&file.path) {
-        Some(path) => {
-            Ok(Box::new(BufReader::new(fs::File::open(path).map_err(|source| ReadError::Io { path: file.path.clone(), source })?)))
-        }
-        None => Ok(Box::new(Cursor::new(input.whole(&file.path)?))),
-    }
 }

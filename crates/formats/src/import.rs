@@ -3,16 +3,20 @@
 mod csv_file;
 mod day_one;
 mod draft;
+mod evernote;
 mod exif;
 mod front_matter;
 mod html;
 mod input;
 mod joined;
+mod joplin;
 mod keep;
 mod markdown;
+mod markup;
 mod mastodon;
 mod media_type;
 mod ndjson;
+mod notion;
 mod photos;
 mod quicktime;
 mod takeout;
@@ -33,12 +37,18 @@ pub enum Format {
     Bundle,
     /// Day One's JSON export.
     DayOne,
+    /// Evernote's exports of notebooks, ENEX.
+    Evernote,
+    /// Joplin's own export, JEX or RAW.
+    Joplin,
     /// Google Keep's notes, as Google Takeout hands them out.
     Keep,
     /// Google Photos, as Google Takeout hands them out.
     TakeoutPhotos,
     /// The archive of a Mastodon account.
     Mastodon,
+    /// Notion's export, HTML or Markdown and CSV.
+    Notion,
     /// A folder of Markdown with front matter.
     Markdown,
     /// A folder of photos, audio and video.
@@ -51,12 +61,15 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("bundle", Self::Bundle),
         ("dayone", Self::DayOne),
+        ("evernote", Self::Evernote),
+        ("joplin", Self::Joplin),
         ("keep", Self::Keep),
         ("takeout-photos", Self::TakeoutPhotos),
         ("mastodon", Self::Mastodon),
+        ("notion", Self::Notion),
         ("markdown", Self::Markdown),
         ("media", Self::Media),
         ("ndjson", Self::Ndjson),
@@ -156,11 +169,20 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     if takeout::is_one(input, &visible) {
         return Ok(Format::TakeoutPhotos);
     }
+    if evernote::is_one(input, &visible)? {
+        return Ok(Format::Evernote);
+    }
     if keep::is_one(input, &visible)? {
         return Ok(Format::Keep);
     }
     if files.iter().any(|f| f.ending() == "json" && f.depth() == 0) && input.peek_has("\"entries\"", &["json"])? {
         return Ok(Format::DayOne);
+    }
+    if joplin::is_one(input, &visible)? {
+        return Ok(Format::Joplin);
+    }
+    if notion::is_one(&visible) {
+        return Ok(Format::Notion);
     }
     if input.is_single_file() {
         match files.first().map(InputFile::ending).as_deref() {
@@ -197,9 +219,12 @@ pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn
     }
     match format {
         Format::DayOne => day_one::read(input, options, sink),
+        Format::Evernote => evernote::read(input, options, sink),
+        Format::Joplin => joplin::read(input, options, sink),
         Format::Keep => keep::read(input, options, sink),
         Format::TakeoutPhotos => takeout::read(input, options, sink),
         Format::Mastodon => mastodon::read(input, options, sink),
+        Format::Notion => notion::read(input, options, sink),
         Format::Markdown => markdown::read(input, options, sink),
         Format::Media => photos::read(input, options, sink),
         Format::Ndjson => ndjson::read(input, options, sink),

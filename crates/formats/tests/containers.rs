@@ -77,17 +77,36 @@ fn what_is_in_no_known_format_is_said_so() {
 #[test]
 fn an_archive_that_explodes_is_refused_before_it_does() {
     let space = tempfile::tempdir().expect("space");
-    let path = space.path().join("bomb.tar.gz");
-    let packed = flate2::write::GzEncoder::new(fs::File::create(&path).expect("a file"), flate2::Compression::fast());
-    let mut archive = tar::Builder::new(packed);
     let mut header = tar::Header::new_gnu();
     header.set_size(1 << 40);
     header.set_mode(0o644);
     header.set_path("zeros").expect("a path");
     header.set_cksum();
     // The head alone: nobody gets as far as to miss the rest.
-    Write::write_all(archive.get_mut(), header.as_bytes()).expect("written");
-    archive.into_inner().expect("ended").finish().expect("ended");
-    let error = Input::open(&path).expect_err("refused").to_string();
-    assert!(error.contains("more than a hundred times its length"), "{error}");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(header.as_bytes()).expect("written");
+    for (name, bytes) in [("bomb.tar.gz", packed.finish().expect("ended")), ("bomb.tar", header.as_bytes().to_vec())] {
+        let path = space.path().join(name);
+        fs::write(&path, bytes).expect("written");
+        let error = Input::open(&path).expect_err("refused").to_string();
+        assert!(error.contains("more than a hundred times its length"), "{error}");
+    }
+}
+
+#[test]
+fn archives_in_an_archive_are_read_as_one() {
+    let space = tempfile::tempdir().expect("space");
+    let (inner, outer) = (space.path().join("inner.zip"), space.path().join("outer.zip"));
+    zip_of(&inner, &[("a.md", "good"), ("../evil.md", "bad")]);
+    let mut zip = zip::ZipWriter::new(fs::File::create(&outer).expect("create"));
+    for name in ["one.zip", "two.zip"] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("entry");
+        zip.write_all(&fs::read(&inner).expect("read")).expect("write");
+    }
+    zip.finish().expect("finish");
+    let mut taken = take(&outer, None).expect("readable");
+    taken.passed_over.sort();
+    let twice = "../evil.md (a name that leads out of the archive)";
+    assert_eq!(taken.passed_over, [twice, twice, "a.md (the same file once more, in another part)"]);
+    assert_eq!(taken.drafts.len(), 1);
 }

@@ -8,14 +8,17 @@ use keepsake_formats::import::Format;
 use crate::taken::take;
 
 /// Readers by name: what the file is called that holds the bytes, and its format; `None`: found out.
-const READERS: [(&str, &str, Option<Format>); 12] = [
+const READERS: [(&str, &str, Option<Format>); 15] = [
     ("csv", "a.csv", Some(Format::Csv)),
     ("dayone", "Journal.json", Some(Format::DayOne)),
+    ("evernote", "a.enex", Some(Format::Evernote)),
     ("exif", "a.jpg", Some(Format::Media)),
+    ("joplin", "1590080aa5a3802488c2e857dea7aa7d.md", Some(Format::Joplin)),
     ("markdown", "a.md", Some(Format::Markdown)),
     ("keep", "note.json", Some(Format::Keep)),
     ("mastodon", "outbox.json", Some(Format::Mastodon)),
     ("ndjson", "a.ndjson", Some(Format::Ndjson)),
+    ("notion", "Page 1590080aa5a3802488c2e857dea7aa7d.html", Some(Format::Notion)),
     ("quicktime", "a.mp4", Some(Format::Media)),
     ("takeout", "a.jpg.json", Some(Format::TakeoutPhotos)),
     ("tar", "a.tar.gz", None),
@@ -94,20 +97,26 @@ fn bomb() -> String {
     format!("---\na0: &a0 x\n{}---\nbody\n", (1..=12).map(level).collect::<String>())
 }
 
-fn zip_of(name: &str, text: &str) -> Vec<u8> {
+fn zip_of(name: &str, text: impl AsRef<[u8]>) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("entry");
-    zip.write_all(text.as_bytes()).expect("written");
+    zip.write_all(text.as_ref()).expect("written");
     zip.finish().expect("finished").into_inner()
 }
 
 fn tar_of(name: &str, text: &str) -> Vec<u8> {
-    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(&plain_tar_of(name, text)).expect("written");
+    packed.finish().expect("finished")
+}
+
+fn plain_tar_of(name: &str, text: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);
     tar.append_data(&mut header, name, text.as_bytes()).expect("entry");
-    tar.into_inner().expect("finished").finish().expect("finished")
+    tar.into_inner().expect("finished")
 }
 
 /// Writes the corpus, where `KEEPSAKE_WRITE_CORPUS` names its folder: what each reader takes, and what it says is wrong.
@@ -117,7 +126,31 @@ fn the_corpus_can_be_written() {
     let root = std::env::var_os("KEEPSAKE_WRITE_CORPUS").map_or_else(|| default.path().to_owned(), Into::into);
     let photo = tiff(&[(0x010E, "on the pier"), (0x010F, "Canon"), (0x0110, "EOS 5D"), (0x0112, "6"), (0x0100, "640"), (0x0101, "480")]);
     let note = "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\n---\nbody ![](p.jpg)\n";
-    let texts: [(&str, &str, &str); 27] = [
+    let page = note.split(" ![").next().expect("text");
+    let texts: [(&str, &str, &str); 34] = [
+        (
+            "evernote",
+            "good",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE en-export SYSTEM \"x\">\n<en-export><note><title>On the pier &amp; off</title><content><![CDATA[<en-note><div><en-todo checked=\"true\"/>one</div><div style=\"--en-codeblock:true;\"><div>x</div></div><en-media hash=\"5d41402abc4b2a76b9719d911017c592\" type=\"text/plain\"/><ul><li style=\"--en-checked:true;\">two</li></ul></en-note>]]></content><created>20240102T030405Z</created><tag>sea</tag><note-attributes><latitude>38.7</latitude><longitude>-9.1</longitude></note-attributes><task><title>three</title><taskStatus>open</taskStatus></task><resource><data encoding=\"base64\">aGVs\nbG8=</data><mime>text/plain</mime><resource-attributes><file-name>a.txt</file-name></resource-attributes></resource></note></en-export>",
+        ),
+        ("evernote", "bad-cut", "<en-export><note><title>a</title><content><![CDATA[<en-note>"),
+        (
+            "evernote",
+            "bad-base64",
+            "<en-export><note><created>20240102T030405Z</created><resource><data>a$b</data></resource></note></en-export>",
+        ),
+        (
+            "joplin",
+            "good",
+            "On the pier\n\n[a](:/1590080aa5a3802488c2e857dea7aa7d) <img src=\":/x\">\n\nid: 1590080aa5a3802488c2e857dea7aa7d\ncreated_time: 2023-05-06T07:08:09.123Z\nlatitude: 38.71000000\nlongitude: -9.14000000\naltitude: 0.0000\ntype_: 1",
+        ),
+        ("joplin", "bad-fields", "On the pier\n\nid: 1\nno field\ntype_: 1"),
+        (
+            "notion",
+            "good",
+            "<html><head><title>P</title><style>a{}</style></head><body><article id=\"x\" class=\"page\"><header><h1 class=\"page-title\">P</h1><table class=\"properties\"><tbody><tr class=\"property-row property-row-date\"><th>Date</th><td><time>@July 1, 2024 \u{2192} July 5, 2024</time></td></tr></tbody></table></header><div class=\"page-body\"><ul class=\"to-do-list\"><li><div class=\"checkbox checkbox-on\"></div> <span>a</span></li></ul><p>b &amp; <math display=\"block\"><semantics><mi>x</mi><annotation>x_1</annotation></semantics></math></p></div></article></body></html>",
+        ),
+        ("notion", "bad-cut", "<p>one <a href=\"x\" <!-- "),
         ("csv", "good", "id,date,title,text,tags\n1,2024-03-17,\"a \"\"quoted\"\" title\",\"two\nlines\",x y\n2,2024-03-18,b,c,\n"),
         ("csv", "bad-quote", "id,date,text\n1,2024-03-17,\"no end\n2,2024-03-18\n"),
         ("csv", "good-crlf", "\u{feff}id,date,text\r\n1,2024-03-17,\"a \"\"b\"\"\"\r\n\r\n2,2024-03-18,\"end\""),
@@ -170,16 +203,18 @@ fn the_corpus_can_be_written() {
         ("xmp", "bad-tag", "<x:xmpmeta><rdf:RDF></x:xmpmeta>"),
         ("xmp", "bad-entity", "<x:xmpmeta>&#xFFFFFFFF;&unknown;</x:xmpmeta><"),
     ];
-    let binaries: [(&str, &str, Vec<u8>); 10] = [
+    let binaries: [(&str, &str, Vec<u8>); 12] = [
         ("exif", "good", jpeg(&photo)),
         ("exif", "good-none", jpeg(&tiff(&[]))),
         ("exif", "bad-cut", jpeg(&photo)[..60].to_vec()),
         ("exif", "bad-offsets", jpeg(&[&photo[..10], &[0xff; 40]].concat())),
         ("quicktime", "good", film()),
         ("quicktime", "bad-size", iso_box(b"moov", &[0xff; 12])),
-        ("tar", "good", tar_of("note.md", note.split(" ![").next().expect("text"))),
+        ("tar", "good", tar_of("note.md", page)),
+        ("tar", "good-plain", plain_tar_of("note.md", page)),
         ("tar", "bad-cut", tar_of("note.md", note)[..30].to_vec()),
-        ("zip", "good", zip_of("note.md", note.split(" ![").next().expect("text"))),
+        ("zip", "good", zip_of("note.md", page)),
+        ("zip", "good-parts", zip_of("Part-1.zip", zip_of("note.md", page))),
         ("zip", "bad-name", zip_of("../../note.md", note)),
     ];
     let all = texts.map(|(reader, name, text)| (reader, name, text.as_bytes().to_vec())).into_iter().chain(binaries);

@@ -4,10 +4,13 @@
 
 mod containers;
 mod copies;
+mod evernote;
 mod fuzzing;
+mod joplin;
 mod keep;
 mod mastodon;
 mod matrix;
+mod notion;
 mod readers;
 mod tables;
 mod taken;

@@ -50,7 +50,7 @@ pub use id::{CollectionId, ConsentId, InsightId, InstanceId, MemoryId, OwnerId, 
 pub use insight::Insight;
 pub use invalid::Invalid;
 pub use links::{Link, links, rewrite_links};
-pub use memory::{Kind, Memory, Provenance, Sensitivity, Visibility};
+pub use memory::{ATTACHMENTS_MAX, Kind, Memory, Provenance, Sensitivity, TITLE_MAX_CHARS, Visibility};
 pub use owner::{Owner, OwnerSettings};
 pub use person::Person;
 pub use place::{Place, Position};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keepsake_record::{Memory, MemoryId, Place, Sha256Digest, Source};
+use keepsake_record::{Memory, MemoryId, Place, Sha256Digest, Source, TITLE_MAX_CHARS};
 
 use serde_json::{Map, Value};
 
@@ -69,6 +69,15 @@ impl Draft {
         });
         Self { origin: origin.into(), memory, files: Vec::new(), collections: Vec::new(), people: Vec::new(), place: None }
     }
+}
+
+/// Sets a title, which has one line here; `false`: it had more or was too long, and is to be kept as it was, too.
+pub(crate) fn set_title(memory: &mut Memory, title: &str) -> bool {
+    let line = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown: String = line.chars().take(TITLE_MAX_CHARS).collect();
+    let is_whole = shown == title;
+    memory.title = Some(shown).filter(|shown| !shown.is_empty());
+    is_whole
 }
 
 /// A list that a field holds, taken out of the fields; a single object is a list of one, and anything else stays where it is.

@@ -1,5 +1,10 @@
 //! Where an import reads from: one file, a folder, an archive, or several of these as one. Paths in it are relative, with `/`.
 
+mod embedded;
+mod packed;
+
+pub(crate) use embedded::{Decoder, Embedded};
+
 use std::{
     fs,
     io::{self, Read},
@@ -11,13 +16,14 @@ use flate2::read::MultiGzDecoder;
 use keepsake_record::Sha256Digest;
 use sha2::{Digest, Sha256};
 
+use self::packed::Archives;
 use super::{Joined, ReadError};
 
 /// The most entries of an archive, and the longest entry: beyond is an attack or an accident.
 const ENTRIES_MAX: usize = 2_000_000;
 /// Entries of archives up to this length are read into memory.
 const IN_MEMORY_MAX_BYTES: u64 = 32 << 20;
-/// A TAR.GZ archive is unpacked to so many bytes, and to so many times its own length beyond: more is an attack or an accident.
+/// An archive is unpacked to so many bytes, and to so many times its own length beyond: more is an attack or an accident.
 const UNPACKED_BYTES: u64 = 1 << 30;
 const UNPACKED_TIMES: u64 = 100;
 /// The most that is read of one file into memory.
@@ -49,8 +55,6 @@ impl InputFile {
     }
 }
 
-type Archive = zip::ZipArchive<io::BufReader<fs::File>>;
-
 /// An input.
 #[derive(Clone)]
 pub enum Input {
@@ -58,9 +62,9 @@ pub enum Input {
     File(PathBuf),
     /// A folder.
     Folder(PathBuf),
-    /// A ZIP archive.
-    Zip(PathBuf, Arc<Mutex<Archive>>),
-    /// A TAR.GZ archive, unpacked into a temporary folder that goes with this value.
+    /// A ZIP archive, or the parts of an export that are ZIP archives.
+    Zip(PathBuf, Arc<Mutex<Archives>>),
+    /// A TAR or TAR.GZ archive, unpacked into a temporary folder that goes with this value.
     Unpacked(Arc<tempfile::TempDir>, PathBuf),
     /// Several of these as one tree.
     Several(Arc<Joined>),
@@ -85,36 +89,34 @@ impl Input {
         let io = |source| ReadError::Io { path: path.display().to_string(), source };
         let meta = fs::metadata(path).map_err(io)?;
         if meta.is_dir() {
-            return Ok(Self::Folder(path.into()));
+            let parts = Archives::of_folder(path)?;
+            return Ok(parts.map_or_else(|| Self::Folder(path.into()), |parts| Self::Zip(path.into(), Arc::new(Mutex::new(parts)))));
         }
-        let mut magic = [0; 4];
-        let mut file = fs::File::open(path).map_err(io)?;
-        let head = file.read(&mut magic).map_err(io)?;
-        if head >= 2 && magic[..2] == [0x1f, 0x8b] {
-            return Self::unpack(path);
+        let mut head = Vec::new();
+        fs::File::open(path).map_err(io)?.take(512).read_to_end(&mut head).map_err(io)?;
+        if head.starts_with(&[0x1f, 0x8b]) {
+            return Self::unpack(path, |file| Box::new(MultiGzDecoder::new(file)));
         }
-        let is_zip = head == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06");
-        if !is_zip {
+        if head.get(257..262) == Some(b"ustar")
+            || (head.len() == 512 && path.extension().is_some_and(|ending| ending == "tar" || ending == "jex"))
+        {
+            return Self::unpack(path, |file| Box::new(file));
+        }
+        if !head.starts_with(b"PK\x03\x04") && !head.starts_with(b"PK\x05\x06") {
             return Ok(Self::File(path.into()));
         }
-        let file = fs::File::open(path).map_err(io)?;
-        let archive = zip::ZipArchive::new(io::BufReader::new(file))
-            .map_err(|e| ReadError::malformed(path.display().to_string(), format!("the archive cannot be read: {e}")))?;
-        if archive.len() > ENTRIES_MAX {
-            return Err(ReadError::malformed(path.display().to_string(), "the archive has more than two million entries"));
-        }
-        Ok(Self::Zip(path.into(), Arc::new(Mutex::new(archive))))
+        Ok(Self::Zip(path.into(), Arc::new(Mutex::new(Archives::open(path)?))))
     }
 
-    /// Unpacks a TAR.GZ archive; entries that would leave the folder, and links, are left out by the unpacker or here.
-    fn unpack(path: &Path) -> Result<Self, ReadError> {
+    /// Unpacks a TAR archive; entries that would leave the folder, and links, are left out by the unpacker or here.
+    fn unpack(path: &Path, unpacker: fn(io::BufReader<fs::File>) -> Box<dyn Read>) -> Result<Self, ReadError> {
         let io = |source| ReadError::Io { path: path.display().to_string(), source };
         let folder = tempfile::tempdir().map_err(io)?;
-        let most = fs::metadata(path).map_err(io)?.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED_BYTES);
+        let most = most_unpacked(fs::metadata(path).map_err(io)?.len());
         let mut unpacked: u64 = 0;
         let packed = io::BufReader::new(fs::File::open(path).map_err(io)?);
         // Also what the archive's own heads take, which are read before anybody can ask how long they are.
-        let mut archive = tar::Archive::new(MultiGzDecoder::new(packed).take(most));
+        let mut archive = tar::Archive::new(unpacker(packed).take(most));
         let bad = |e: io::Error| ReadError::malformed(path.display().to_string(), format!("the archive cannot be read: {e}"));
         for (number, entry) in archive.entries().map_err(bad)?.enumerate() {
             let mut entry = entry.map_err(bad)?;
@@ -170,18 +172,7 @@ impl Input {
                 self.walk(&root, "", &mut files)?;
                 files
             }
-            Self::Zip(_, archive) => {
-                let mut archive = archive.lock().expect("no holder panics");
-                let mut files = Vec::new();
-                for i in 0..archive.len() {
-                    let entry = archive.by_index_raw(i).map_err(|e| ReadError::malformed(self.describe(), e.to_string()))?;
-                    let name = entry.name().map_err(|e| ReadError::malformed(self.describe(), e.to_string()))?;
-                    if entry.is_file() && safe(&name) {
-                        files.push(InputFile { path: name.into_owned(), bytes: entry.size() });
-                    }
-                }
-                files
-            }
+            Self::Zip(_, archives) => archives.lock().expect("no holder panics").files()?,
             Self::Several(joined) => joined.files(),
         };
         files.sort();
@@ -201,12 +192,7 @@ impl Input {
                 self.links(&root, "", &mut links)?;
                 Ok(links)
             }
-            Self::Zip(_, archive) => {
-                let archive = archive.lock().expect("no holder panics");
-                let unsafe_names =
-                    archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).filter(|n| !n.ends_with('/') && !safe(n));
-                Ok(unsafe_names.map(|name| (name, "a name that leads out of the archive")).collect())
-            }
+            Self::Zip(_, archives) => Ok(archives.lock().expect("no holder panics").left_out()),
             Self::Several(joined) => joined.left_out(),
         }
     }
@@ -248,7 +234,10 @@ impl Input {
     /// # Errors
     /// It is not there or cannot be read.
     pub fn open_file(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
-        Ok(Box::new(self.open_seekable(path)?))
+        match Embedded::of(path) {
+            Some(embedded) => embedded.open(self),
+            None => Ok(Box::new(self.open_seekable(path)?)),
+        }
     }
 
     /// As [`Input::open_file`], and any place of it can be gone to.
@@ -258,13 +247,12 @@ impl Input {
             Self::Folder(_) | Self::Unpacked(..) => {
                 Ok(Box::new(fs::File::open(self.root().join(path)).map_err(|source| self.io(path, source))?))
             }
-            Self::Zip(_, archive) => {
-                let mut archive = archive.lock().expect("no holder panics");
-                let mut entry =
-                    archive.by_name(path).map_err(|e| ReadError::malformed(format!("{}: {path}", self.describe()), e.to_string()))?;
+            Self::Zip(_, archives) => {
+                let mut archives = archives.lock().expect("no holder panics");
+                let mut entry = archives.entry(path)?;
                 if entry.size() <= IN_MEMORY_MAX_BYTES {
                     drop(entry);
-                    drop(archive);
+                    drop(archives);
                     return Ok(Box::new(io::Cursor::new(self.whole(path)?)));
                 }
                 // A film is not held in memory: it goes by way of a file that has no name.
@@ -287,10 +275,9 @@ impl Input {
         }
         let mut bytes = Vec::new();
         let read = match self {
-            Self::Zip(_, archive) => {
-                let mut archive = archive.lock().expect("no holder panics");
-                let entry =
-                    archive.by_name(path).map_err(|e| ReadError::malformed(format!("{}: {path}", self.describe()), e.to_string()))?;
+            Self::Zip(_, archives) if Embedded::of(path).is_none() => {
+                let mut archives = archives.lock().expect("no holder panics");
+                let entry = archives.entry(path)?;
                 entry.take(WHOLE_MAX_BYTES + 1).read_to_end(&mut bytes)
             }
             _ => self.open_file(path)?.take(WHOLE_MAX_BYTES + 1).read_to_end(&mut bytes),
@@ -325,10 +312,20 @@ impl Input {
     /// The file on disk, where it is one.
     pub fn on_disk(&self, path: &str) -> Option<PathBuf> {
         match self {
+            _ if Embedded::of(path).is_some() => None,
             Self::File(file) => Some(file.clone()),
             Self::Folder(_) | Self::Unpacked(..) => Some(self.root().join(path)),
             Self::Zip(..) => None,
             Self::Several(joined) => joined.at(path).ok().and_then(|(input, path)| input.on_disk(path)),
+        }
+    }
+
+    /// Where on disk a file is that is read from its middle: one of an archive is unpacked for that, and goes with this value.
+    pub(crate) fn place(&self, path: &str) -> Result<PathBuf, ReadError> {
+        match self {
+            Self::Zip(_, archives) => archives.lock().expect("no holder panics").unpacked(path),
+            Self::Several(joined) => joined.at(path).and_then(|(input, path)| input.place(path)),
+            _ => Ok(self.on_disk(path).unwrap_or_default()),
         }
     }
 
@@ -352,6 +349,11 @@ impl Input {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// How many bytes an archive may unpack to.
+fn most_unpacked(length: u64) -> u64 {
+    length.saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED_BYTES)
 }
 
 /// A path that stays in its folder.

@@ -88,7 +88,7 @@ impl Others {
 }
 
 /// Joins relative paths; `None` where the result would leave the root.
-fn join(folder: &str, target: &str) -> Option<String> {
+pub(crate) fn join(folder: &str, target: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|p| !p.is_empty()).collect();
     for part in target.split('/') {
         match part {
@@ -100,7 +100,7 @@ fn join(folder: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

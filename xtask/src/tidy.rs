@@ -14,6 +14,8 @@ const FILE_LINES_MAX: usize = 400;
 const LONGER_TODAY: &[(&str, usize)] = &[("crates/vault/src/write.rs", 461), ("crates/custody/src/import.rs", 415)];
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "misc", "manager", "core", "mod"];
+/// Who may know SQL beside the vault: another program's database is a format. Tests make such databases.
+const FOREIGN_SQL: &str = "crates/formats/src/import/memos/database.rs";
 /// Which crates may know which: the arrows of ARCHITECTURE.md.
 const ARROWS: [(&str, &[&str]); 9] = [
     ("testing", &[]),
@@ -78,6 +80,10 @@ fn source(path: &str, text: &str, problems: &mut Vec<String>) {
     let library = path.starts_with("crates/") && path.contains("/src/") && !told;
     if library && text.split("\n#[cfg(test)]").next().unwrap_or(text).contains("std::env::") {
         problems.push(format!("{path}: reads the environment; only the doors do"));
+    }
+    let knows_sql = library && !path.starts_with("crates/vault/") && path != FOREIGN_SQL;
+    if knows_sql && ["rusqlite", "sqlx::"].iter().any(|word| text.contains(word)) {
+        problems.push(format!("{path}: knows SQL; only the vault and {FOREIGN_SQL} do"));
     }
     let unfinished = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["FIX", "ME"].concat(), ["#[ign", "ore]"].concat()];
     problems.extend(unfinished.iter().filter(|word| text.contains(word.as_str())).map(|word| format!("{path}: has `{word}`")));

@@ -409,6 +409,6 @@ fn keep_what_is_here(memory: &mut Memory, old: Memory) {
 
 /// Items of formats without ids of their own are told apart by the name of the folder or file they came from.
 fn account(format: Format, input: &Input, options: &ImportOptions) -> String {
-    let has_no_ids = matches!(format, Format::Markdown | Format::Ndjson | Format::Csv);
-    if options.account.is_empty() && has_no_ids { input.stem() } else { options.account.clone() }
+    let named = !options.account.is_empty() || format.has_ids();
+    if named { options.account.clone() } else { input.stem() }
 }

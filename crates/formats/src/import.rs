@@ -10,16 +10,21 @@ mod html;
 mod input;
 mod joined;
 mod joplin;
+mod journey;
 mod keep;
 mod markdown;
 mod markup;
 mod mastodon;
 mod media_type;
+mod memos;
 mod ndjson;
 mod notion;
 mod photos;
 mod quicktime;
+mod roam;
+mod spans;
 mod takeout;
+mod textbundle;
 mod xmp;
 
 pub use draft::{CollectionDetail, CollectionDraft, Draft, DraftFile, Problem};
@@ -49,6 +54,14 @@ pub enum Format {
     Mastodon,
     /// Notion's export, HTML or Markdown and CSV.
     Notion,
+    /// Journey's export.
+    Journey,
+    /// The SQLite database of Memos.
+    Memos,
+    /// Roam Research's JSON export.
+    Roam,
+    /// TextBundles: of Bear, Ulysses and others.
+    TextBundle,
     /// A folder of Markdown with front matter.
     Markdown,
     /// A folder of photos, audio and video.
@@ -61,7 +74,7 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 16] = [
         ("bundle", Self::Bundle),
         ("dayone", Self::DayOne),
         ("evernote", Self::Evernote),
@@ -70,6 +83,10 @@ impl Format {
         ("takeout-photos", Self::TakeoutPhotos),
         ("mastodon", Self::Mastodon),
         ("notion", Self::Notion),
+        ("journey", Self::Journey),
+        ("memos", Self::Memos),
+        ("roam", Self::Roam),
+        ("textbundle", Self::TextBundle),
         ("markdown", Self::Markdown),
         ("media", Self::Media),
         ("ndjson", Self::Ndjson),
@@ -89,6 +106,11 @@ impl Format {
     /// Whether an export in this format comes in several archives that are one tree.
     pub fn is_of_several(self) -> bool {
         matches!(self, Self::Keep | Self::TakeoutPhotos)
+    }
+
+    /// Whether items have ids that no other account's have, so that what an input is called tells nothing apart.
+    pub fn has_ids(self) -> bool {
+        !matches!(self, Self::Bundle | Self::Markdown | Self::Ndjson | Self::Csv)
     }
 }
 
@@ -163,8 +185,21 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     if named("keepsake.json") {
         return Ok(Format::Bundle);
     }
+    if memos::is_one(input) {
+        return Ok(Format::Memos);
+    }
+    // What lies beside a database that was named is nothing that was named.
+    let is_other_database = matches!(input, Input::Database(place) if place.is_alone());
+    if is_other_database || visible.iter().any(|f| f.depth() <= 1 && f.name().starts_with("memos_") && f.ending() == "db") {
+        let problem =
+            "holds a database that is not Memos', or not alone: unpack what is packed, and name Memos' database, memos_prod.db, itself";
+        return Err(ReadError::malformed(input.describe(), problem));
+    }
     if named(mastodon::OUTBOX) && (named("actor.json") || input.is_single_file()) {
         return Ok(Format::Mastodon);
+    }
+    if textbundle::is_one(&visible) {
+        return Ok(Format::TextBundle);
     }
     if takeout::is_one(input, &visible) {
         return Ok(Format::TakeoutPhotos);
@@ -174,6 +209,12 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     }
     if keep::is_one(input, &visible)? {
         return Ok(Format::Keep);
+    }
+    if journey::is_one(input, &visible)? {
+        return Ok(Format::Journey);
+    }
+    if roam::is_one(input, &visible)? {
+        return Ok(Format::Roam);
     }
     if files.iter().any(|f| f.ending() == "json" && f.depth() == 0) && input.peek_has("\"entries\"", &["json"])? {
         return Ok(Format::DayOne);
@@ -225,6 +266,10 @@ pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn
         Format::TakeoutPhotos => takeout::read(input, options, sink),
         Format::Mastodon => mastodon::read(input, options, sink),
         Format::Notion => notion::read(input, options, sink),
+        Format::Journey => journey::read(input, options, sink),
+        Format::Memos => memos::read(input, options, sink),
+        Format::Roam => roam::read(input, options, sink),
+        Format::TextBundle => textbundle::read(input, options, sink),
         Format::Markdown => markdown::read(input, options, sink),
         Format::Media => photos::read(input, options, sink),
         Format::Ndjson => ndjson::read(input, options, sink),

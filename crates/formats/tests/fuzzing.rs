@@ -8,20 +8,24 @@ use keepsake_formats::import::Format;
 use crate::taken::take;
 
 /// Readers by name: what the file is called that holds the bytes, and its format; `None`: found out.
-const READERS: [(&str, &str, Option<Format>); 15] = [
+const READERS: [(&str, &str, Option<Format>); 19] = [
     ("csv", "a.csv", Some(Format::Csv)),
     ("dayone", "Journal.json", Some(Format::DayOne)),
     ("evernote", "a.enex", Some(Format::Evernote)),
     ("exif", "a.jpg", Some(Format::Media)),
     ("joplin", "1590080aa5a3802488c2e857dea7aa7d.md", Some(Format::Joplin)),
     ("markdown", "a.md", Some(Format::Markdown)),
+    ("journey", "entry.json", Some(Format::Journey)),
     ("keep", "note.json", Some(Format::Keep)),
     ("mastodon", "outbox.json", Some(Format::Mastodon)),
+    ("memos", "memos_prod.db", Some(Format::Memos)),
     ("ndjson", "a.ndjson", Some(Format::Ndjson)),
     ("notion", "Page 1590080aa5a3802488c2e857dea7aa7d.html", Some(Format::Notion)),
     ("quicktime", "a.mp4", Some(Format::Media)),
     ("takeout", "a.jpg.json", Some(Format::TakeoutPhotos)),
+    ("roam", "graph.json", Some(Format::Roam)),
     ("tar", "a.tar.gz", None),
+    ("textbundle", "a.textpack", Some(Format::TextBundle)),
     ("xmp", "a.jpg.xmp", Some(Format::Media)),
     ("zip", "a.zip", None),
 ];
@@ -97,11 +101,49 @@ fn bomb() -> String {
     format!("---\na0: &a0 x\n{}---\nbody\n", (1..=12).map(level).collect::<String>())
 }
 
-fn zip_of(name: &str, text: impl AsRef<[u8]>) -> Vec<u8> {
+fn zip_of(name: &str, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    zip_of_all(&[(name, bytes.as_ref())])
+}
+
+fn zip_of_all(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("entry");
-    zip.write_all(text.as_ref()).expect("written");
+    for (name, bytes) in files {
+        // What is stored as it is can be damaged into other bundles.
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(*name, if files.len() > 1 { stored } else { Default::default() }).expect("entry");
+        zip.write_all(bytes).expect("written");
+    }
     zip.finish().expect("finished").into_inner()
+}
+
+/// What a database of Memos 0.22 has, in short.
+const MEMOS: &str = r#"CREATE TABLE user (id INTEGER PRIMARY KEY, username TEXT NOT NULL);
+CREATE TABLE memo (id INTEGER PRIMARY KEY, uid TEXT, creator_id INTEGER, created_ts BIGINT, updated_ts BIGINT, row_status TEXT, content TEXT, visibility TEXT, payload TEXT);
+CREATE TABLE resource (id INTEGER PRIMARY KEY, uid TEXT, filename TEXT, blob BLOB, type TEXT, size INTEGER, memo_id INTEGER);
+CREATE TABLE memo_relation (memo_id INTEGER, related_memo_id INTEGER, type TEXT, UNIQUE (memo_id, related_memo_id, type));
+INSERT INTO user VALUES (1, 'one');
+INSERT INTO memo VALUES (1, 'aa', 1, 1700000000, 1700000001, 'NORMAL', 'A #tag ![](/file/resources/rr/a.png)', 'PUBLIC', '{"tags":["tag"],"location":{"placeholder":"P","latitude":1.5,"longitude":2}}');
+INSERT INTO memo VALUES (2, 'bb', 1, 1700000002, 1700000002, 'ARCHIVED', 'b', 'PROTECTED', '{}');
+INSERT INTO resource VALUES (1, 'rr', 'a.png', x'89504e47', 'image/png', 4, 1);
+INSERT INTO memo_relation VALUES (2, 1, 'COMMENT');"#;
+
+fn database(schema: &str, more: &str) -> Vec<u8> {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("a.db");
+    let connection = rusqlite::Connection::open(&path).expect("made");
+    connection.execute_batch(&format!("PRAGMA page_size = 512; PRAGMA journal_mode = DELETE; {schema} {more}")).expect("filled");
+    drop(connection);
+    fs::read(path).expect("read")
+}
+
+const BEAR: &str = r#"{"type":"net.daringfireball.markdown","version":2,"creatorIdentifier":"net.shinyfrog.bear","net.shinyfrog.bear":{"modificationDate":"2023-10-11T08:10:40Z","uniqueIdentifier":"EA7C5067-B623-45E3-ABED-2B7B64B5F151","pinned":1,"trashed":0,"archivedDate":null,"creationDate":"2023-10-11T08:08:52Z"}}"#;
+
+fn textpack(info: &str, text: &str) -> Vec<u8> {
+    zip_of_all(&[
+        ("A.textbundle/info.json", info.as_bytes()),
+        ("A.textbundle/text.md", text.as_bytes()),
+        ("A.textbundle/assets/p.jpg", b"a photo"),
+    ])
 }
 
 fn tar_of(name: &str, text: &str) -> Vec<u8> {
@@ -127,7 +169,7 @@ fn the_corpus_can_be_written() {
     let photo = tiff(&[(0x010E, "on the pier"), (0x010F, "Canon"), (0x0110, "EOS 5D"), (0x0112, "6"), (0x0100, "640"), (0x0101, "480")]);
     let note = "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\n---\nbody ![](p.jpg)\n";
     let page = note.split(" ![").next().expect("text");
-    let texts: [(&str, &str, &str); 34] = [
+    let texts: [(&str, &str, &str); 40] = [
         (
             "evernote",
             "good",
@@ -171,6 +213,13 @@ fn the_corpus_can_be_written() {
             r#"{"entries":[{"uuid":"b","creationDate":"2024-03-17T10:00:00Z","text":"![](dayone-moment:\/\/FF)","photos":[{"identifier":"FF","md5":"00","type":"jpeg"}]}]}"#,
         ),
         ("dayone", "bad-deep", &"[".repeat(5000)),
+        (
+            "journey",
+            "good",
+            r##"{"id":"1625494049547-4BbDhzcByTFSg6MW","date_modified":1625494100149,"date_journal":1625133600000,"timezone":"Europe\/Vienna","text":"<p>Test <strong>bold<\/strong><\/p>","preview_text":"<p>Test","mood":3,"lat":47.1,"lon":1.7976931348623157e308,"address":"Home","label":"","favourite":true,"weather":{"id":-1,"degree_c":1.7976931348623157E308,"place":""},"photos":[],"tags":["a"],"type":"html"}"##,
+        ),
+        ("journey", "bad-date", r#"{"id":"a","date_journal":"soon","date_modified":[],"text":7,"tags":{},"weather":{"a":{"b":[]}}}"#),
+        ("journey", "bad-photo", r#"{"id":"b","date_journal":1625133600000,"text":"![](b.jpg)","photos":["../b.jpg",{}]}"#),
         ("markdown", "good-yaml", "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\nrating: 5\n---\nbody\n"),
         ("markdown", "good-toml", "+++\ntitle = \"T\"\ndate = 2024-03-17T10:00:00+01:00\n+++\nbody\n"),
         ("markdown", "good-json", "{\n\"title\": \"J\", \"tags\": \"x y\"\n}\nbody\n"),
@@ -196,6 +245,13 @@ fn the_corpus_can_be_written() {
         ("takeout", "bad-json", "{\"photoTakenTime\":"),
         ("takeout", "bad-trashed", r#"{"title":"a.jpg","photoTakenTime":{"timestamp":-1},"trashed":true}"#),
         (
+            "roam",
+            "good",
+            r##"[{"title":"January 1st, 2021","uid":"01-01-2021","create-time":1609459200000,"edit-time":1609459200001,"children":[{"string":"{{[[TODO]]}} a __b__ #[[c d]] ((aaaaaaaa1)) `((x))`","uid":"aaaaaaaa0","heading":2,"children":[{"string":"```js\nlet x;```","uid":"aaaaaaaa1"},{"string":"see ((aaaaaaaa0))","uid":"aaaaaaaa2","props":{"slider":{"u":8}}}]}]}]"##,
+        ),
+        ("roam", "bad-reference", r#"[{"title":"a","children":[{"string":"((noSuchBlk)) __","uid":"b","refs":[]}]}]"#),
+        ("roam", "bad-block", r#"[{"title":7,"uid":"p","create-time":1609459200000,"children":[7,{"string":[],"children":{}}]},8]"#),
+        (
             "xmp",
             "good",
             "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"><rdf:Description rdf:about=\"\" xmlns:xmp=\"http://ns.adobe.com/xap/1.0/\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\" xmp:Rating=\"4\"><dc:subject><rdf:Bag><rdf:li>sea &amp; sky</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>",
@@ -203,7 +259,7 @@ fn the_corpus_can_be_written() {
         ("xmp", "bad-tag", "<x:xmpmeta><rdf:RDF></x:xmpmeta>"),
         ("xmp", "bad-entity", "<x:xmpmeta>&#xFFFFFFFF;&unknown;</x:xmpmeta><"),
     ];
-    let binaries: [(&str, &str, Vec<u8>); 12] = [
+    let binaries: [(&str, &str, Vec<u8>); 21] = [
         ("exif", "good", jpeg(&photo)),
         ("exif", "good-none", jpeg(&tiff(&[]))),
         ("exif", "bad-cut", jpeg(&photo)[..60].to_vec()),
@@ -213,6 +269,22 @@ fn the_corpus_can_be_written() {
         ("tar", "good", tar_of("note.md", page)),
         ("tar", "good-plain", plain_tar_of("note.md", page)),
         ("tar", "bad-cut", tar_of("note.md", note)[..30].to_vec()),
+        ("memos", "good", database(MEMOS, "")),
+        ("memos", "bad-cut", database(MEMOS, "")[..3000].to_vec()),
+        ("memos", "bad-view", database(MEMOS, "ALTER TABLE memo RENAME TO other; CREATE VIEW memo AS SELECT * FROM other;")),
+        ("memos", "bad-computed", database(MEMOS, "ALTER TABLE memo ADD COLUMN more AS (upper(content));")),
+        (
+            "memos",
+            "bad-types",
+            database(
+                MEMOS,
+                "UPDATE memo SET content = x'ff00', payload = 7, created_ts = 'soon'; UPDATE resource SET blob = 7, filename = NULL;",
+            ),
+        ),
+        ("textbundle", "good", textpack(BEAR, "# A\n\ntext #tag #two words# ![](assets/p.jpg)\n")),
+        ("textbundle", "bad-file", textpack(BEAR, "# A\n\n![](assets/gone.jpg) [assets/p.jpg]\n")),
+        ("textbundle", "bad-info", textpack("{\"version\": 2, \"type\": [}", "# A\n")),
+        ("textbundle", "bad-dates", textpack(&BEAR.replace("2023-10-11", "someday"), "#a#b# #`c` #")),
         ("zip", "good", zip_of("note.md", page)),
         ("zip", "good-parts", zip_of("Part-1.zip", zip_of("note.md", page))),
         ("zip", "bad-name", zip_of("../../note.md", note)),

@@ -37,11 +37,13 @@ pub fn take(path: &Path, format: Option<Format>) -> Result<Taken, ReadError> {
 
 pub fn take_input(input: &Input, format: Option<Format>) -> Result<Taken, ReadError> {
     let format = format.map_or_else(|| detect(input), Ok)?;
-    let options =
-        ReadOptions { now: "2024-01-01T00:00:00Z".parse().expect("valid"), zone: None, map: FieldMap::default(), account: String::new() };
     let mut taken = Taken::default();
-    read(format, input, &options, &mut taken)?;
+    read(format, input, &options(), &mut taken)?;
     Ok(taken)
+}
+
+pub fn options() -> ReadOptions {
+    ReadOptions { now: "2024-01-01T00:00:00Z".parse().expect("valid"), zone: None, map: FieldMap::default(), account: String::new() }
 }
 
 /// Real data, or `None` with a line that says so; in CI its absence fails.

@@ -1,4 +1,4 @@
-//! Where memories live. The only SQL in the product, the same on SQLite and PostgreSQL.
+//! Where memories live. All SQL of the product's own, the same on SQLite and PostgreSQL.
 //!
 //! All writes to an owner's data go through a [`Write`], which appends to the owner's journal and ends in
 //! [`Write::commit`] with an [`AuditEntry`]: no change without one, by signature. Reads that must agree with each other

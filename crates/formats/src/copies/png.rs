@@ -14,6 +14,9 @@ const KEPT: [&[u8; 4]; 17] = [
     b"fdAT", b"mDCV",
 ];
 
+/// Longer profiles of colours are none.
+const PROFILE_BYTES_MAX: u64 = 16 << 20;
+
 pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> {
     let mut rest = original.strip_prefix(SIGNATURE)?;
     let mut out = SIGNATURE.to_vec();
@@ -38,8 +41,9 @@ pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> 
 /// Whether it is a profile of colours: a name, then packed what ICC.1 (7.2) calls one.
 fn is_profile(body: &[u8]) -> bool {
     let packed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..));
-    let mut head = [0; 128];
-    packed.is_some_and(|packed| flate2::read::ZlibDecoder::new(packed).read_exact(&mut head).is_ok() && head[36..40] == *b"acsp")
+    let mut profile = Vec::new();
+    let unpack = |packed| flate2::read::ZlibDecoder::new(packed).take(PROFILE_BYTES_MAX).read_to_end(&mut profile).is_ok();
+    packed.is_some_and(unpack) && profile.get(36..40) == Some(b"acsp")
 }
 
 fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], body: &[u8]) {

@@ -5,6 +5,8 @@ mod packed;
 
 pub(crate) use embedded::{Decoder, Embedded};
 
+mod database;
+
 use std::{
     fs,
     io::{self, Read},
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use self::packed::Archives;
 use super::{Joined, ReadError};
+pub use database::DatabaseInput;
 
 /// The most entries of an archive, and the longest entry: beyond is an attack or an accident.
 const ENTRIES_MAX: usize = 2_000_000;
@@ -68,6 +71,8 @@ pub enum Input {
     Unpacked(Arc<tempfile::TempDir>, PathBuf),
     /// Several of these as one tree.
     Several(Arc<Joined>),
+    /// A database, with what belongs to it.
+    Database(Arc<DatabaseInput>),
 }
 
 /// What can be read from any place on.
@@ -89,6 +94,9 @@ impl Input {
         let io = |source| ReadError::Io { path: path.display().to_string(), source };
         let meta = fs::metadata(path).map_err(io)?;
         if meta.is_dir() {
+            if let Some(database) = DatabaseInput::of_folder(path).map_err(io)? {
+                return Ok(Self::Database(Arc::new(database)));
+            }
             let parts = Archives::of_folder(path)?;
             return Ok(parts.map_or_else(|| Self::Folder(path.into()), |parts| Self::Zip(path.into(), Arc::new(Mutex::new(parts)))));
         }
@@ -96,6 +104,9 @@ impl Input {
         fs::File::open(path).map_err(io)?.take(512).read_to_end(&mut head).map_err(io)?;
         if head.starts_with(&[0x1f, 0x8b]) {
             return Self::unpack(path, |file| Box::new(MultiGzDecoder::new(file)));
+        }
+        if let Some(database) = DatabaseInput::of_file(path).map_err(io)? {
+            return Ok(Self::Database(Arc::new(database)));
         }
         if head.get(257..262) == Some(b"ustar")
             || (head.len() == 512 && path.extension().is_some_and(|ending| ending == "tar" || ending == "jex"))
@@ -138,6 +149,7 @@ impl Input {
     fn root(&self) -> PathBuf {
         match self {
             Self::Unpacked(folder, _) => folder.path().to_path_buf(),
+            Self::Database(database) => database.root.clone(),
             Self::File(path) | Self::Folder(path) | Self::Zip(path, _) => path.clone(),
             Self::Several(joined) => joined.first().root(),
         }
@@ -146,8 +158,17 @@ impl Input {
     /// Where it is, for people.
     pub fn describe(&self) -> String {
         match self {
-            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path) => path.display().to_string(),
             Self::Several(joined) => joined.describe(),
+            _ => self.given().display().to_string(),
+        }
+    }
+
+    /// What was named.
+    fn given(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path) => path,
+            Self::Database(database) => &database.given,
+            Self::Several(joined) => joined.first().given(),
         }
     }
 
@@ -172,6 +193,22 @@ impl Input {
                 self.walk(&root, "", &mut files)?;
                 files
             }
+            Self::Database(database) => {
+                let mut files = Vec::new();
+                let Some((alone, folders)) = database.parts() else {
+                    self.walk(&database.root, "", &mut files)?;
+                    files.sort();
+                    return Ok(files);
+                };
+                for name in alone {
+                    let meta = fs::metadata(database.root.join(&name)).map_err(|source| self.io(&name, source))?;
+                    files.push(InputFile { path: name, bytes: meta.len() });
+                }
+                for folder in folders {
+                    self.walk(&database.root.join(folder), folder, &mut files)?;
+                }
+                files
+            }
             Self::Zip(_, archives) => archives.lock().expect("no holder panics").files()?,
             Self::Several(joined) => joined.files(),
         };
@@ -190,6 +227,16 @@ impl Input {
                 let root = self.root();
                 let mut links = Vec::new();
                 self.links(&root, "", &mut links)?;
+                Ok(links)
+            }
+            Self::Database(database) => {
+                let mut links = Vec::new();
+                match database.parts() {
+                    None => self.links(&database.root, "", &mut links)?,
+                    Some((_, folders)) => {
+                        folders.iter().try_for_each(|folder| self.links(&database.root.join(folder), &format!("{folder}/"), &mut links))?
+                    }
+                }
                 Ok(links)
             }
             Self::Zip(_, archives) => Ok(archives.lock().expect("no holder panics").left_out()),
@@ -247,6 +294,7 @@ impl Input {
             Self::Folder(_) | Self::Unpacked(..) => {
                 Ok(Box::new(fs::File::open(self.root().join(path)).map_err(|source| self.io(path, source))?))
             }
+            Self::Database(database) => Ok(Box::new(fs::File::open(database.at(path)).map_err(|source| self.io(path, source))?)),
             Self::Zip(_, archives) => {
                 let mut archives = archives.lock().expect("no holder panics");
                 let mut entry = archives.entry(path)?;
@@ -301,11 +349,7 @@ impl Input {
 
     /// The name of the file or folder without its ending: tells apart sources whose items have the same names.
     pub fn stem(&self) -> String {
-        let path = match self {
-            Self::File(path) | Self::Folder(path) | Self::Zip(path, _) | Self::Unpacked(_, path) => path,
-            Self::Several(joined) => return joined.first().stem(),
-        };
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let path = fs::canonicalize(self.given()).unwrap_or_else(|_| self.given().into());
         path.file_stem().map(|n| n.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect()).unwrap_or_default()
     }
 
@@ -315,6 +359,7 @@ impl Input {
             _ if Embedded::of(path).is_some() => None,
             Self::File(file) => Some(file.clone()),
             Self::Folder(_) | Self::Unpacked(..) => Some(self.root().join(path)),
+            Self::Database(database) => Some(database.at(path)),
             Self::Zip(..) => None,
             Self::Several(joined) => joined.at(path).ok().and_then(|(input, path)| input.on_disk(path)),
         }

@@ -193,22 +193,7 @@ impl Input {
                 self.walk(&root, "", &mut files)?;
                 files
             }
-            Self::Database(database) => {
-                let mut files = Vec::new();
-                let Some((alone, folders)) = database.parts() else {
-                    self.walk(&database.root, "", &mut files)?;
-                    files.sort();
-                    return Ok(files);
-                };
-                for name in alone {
-                    let meta = fs::metadata(database.root.join(&name)).map_err(|source| self.io(&name, source))?;
-                    files.push(InputFile { path: name, bytes: meta.len() });
-                }
-                for folder in folders {
-                    self.walk(&database.root.join(folder), folder, &mut files)?;
-                }
-                files
-            }
+            Self::Database(database) => database.files(self)?,
             Self::Zip(_, archives) => archives.lock().expect("no holder panics").files()?,
             Self::Several(joined) => joined.files(),
         };
@@ -229,16 +214,7 @@ impl Input {
                 self.links(&root, "", &mut links)?;
                 Ok(links)
             }
-            Self::Database(database) => {
-                let mut links = Vec::new();
-                match database.parts() {
-                    None => self.links(&database.root, "", &mut links)?,
-                    Some((_, folders)) => {
-                        folders.iter().try_for_each(|folder| self.links(&database.root.join(folder), &format!("{folder}/"), &mut links))?
-                    }
-                }
-                Ok(links)
-            }
+            Self::Database(database) => database.links(self),
             Self::Zip(_, archives) => Ok(archives.lock().expect("no holder panics").left_out()),
             Self::Several(joined) => joined.left_out(),
         }

@@ -178,7 +178,6 @@ impl Photos {
     }
 
     /// Puts the photos of a memory into the gallery of its month, and gives each a page.
-    #[expect(clippy::too_many_arguments, reason = "each is another thing that the pages show")]
     pub fn show(
         &mut self,
         memory: &Memory,

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{super::ReadError, Input, InputFile};
+
 /// How every SQLite database begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// What lies beside a database and belongs to it.
@@ -75,7 +77,7 @@ impl DatabaseInput {
     }
 
     /// The files of the top folder that belong to the input, and the folders of it that do; `None`: all.
-    pub(super) fn parts(&self) -> Option<(Vec<String>, Vec<&'static str>)> {
+    fn parts(&self) -> Option<(Vec<String>, Vec<&'static str>)> {
         if !self.is_alone {
             return None;
         }
@@ -84,6 +86,33 @@ impl DatabaseInput {
         let files = files.filter(|name| is(&self.root.join(name), fs::FileType::is_file)).collect();
         let folders = if is(&self.root.join(ASSETS), fs::FileType::is_dir) { vec![ASSETS] } else { Vec::new() };
         Some((files, folders))
+    }
+
+    /// All files.
+    pub(super) fn files(&self, input: &Input) -> Result<Vec<InputFile>, ReadError> {
+        let mut files = Vec::new();
+        let Some((alone, folders)) = self.parts() else {
+            input.walk(&self.root, "", &mut files)?;
+            return Ok(files);
+        };
+        for name in alone {
+            let meta = fs::metadata(self.root.join(&name)).map_err(|source| input.io(&name, source))?;
+            files.push(InputFile { path: name, bytes: meta.len() });
+        }
+        folders.iter().try_for_each(|folder| input.walk(&self.root.join(folder), folder, &mut files))?;
+        Ok(files)
+    }
+
+    /// Links, which are never read.
+    pub(super) fn links(&self, input: &Input) -> Result<Vec<(String, &'static str)>, ReadError> {
+        let mut links = Vec::new();
+        match self.parts() {
+            None => input.links(&self.root, "", &mut links)?,
+            Some((_, folders)) => {
+                folders.iter().try_for_each(|folder| input.links(&self.root.join(folder), &format!("{folder}/"), &mut links))?;
+            }
+        }
+        Ok(links)
     }
 
     /// Where a path of the input is on disk.

@@ -163,10 +163,12 @@ fn options(kind: &str, folder: PathBuf) -> ExportOptions {
         "csv" => ("tables.zip", BagFormat::Csv(Dialect::Faithful), None),
         "xml" => ("memories.tar.gz", BagFormat::Xml, None),
         "markdown" => ("notes.zip", BagFormat::Markdown, None),
+        "html" => ("pages.zip", BagFormat::Html, None),
+        "shared" => ("shared.zip", BagFormat::Html, None),
         "parts" => ("memories.zip", BagFormat::Json, Some(1 << 20)),
         _ => ("memories", BagFormat::Json, Some(1 << 20)),
     };
-    ExportOptions { format, part_bytes, ..to(folder.join(name)) }
+    ExportOptions { format, part_bytes, for_sharing: kind == "shared", ..to(folder.join(name)) }
 }
 
 /// A home with photos of half a MiB in several months.
@@ -187,7 +189,7 @@ async fn with_photos(count: usize) -> Home {
 async fn cut_off_exports_end_as_others() {
     let mut dice = Dice(seed());
     let mut home = with_photos(8).await;
-    for kind in ["folder", "zip", "tar", "csv", "xml", "markdown", "parts", "folders"] {
+    for kind in ["folder", "zip", "tar", "csv", "xml", "markdown", "html", "shared", "parts", "folders"] {
         let then = folder(&home, &format!("{kind}-then"));
         home.custody.export(home.owner, &options(kind, then.clone()), Arc::new(Silent)).await.expect("export");
         let now = folder(&home, &format!("{kind}-now"));

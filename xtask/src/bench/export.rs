@@ -12,7 +12,7 @@ use crate::say;
 
 const DAYS: u32 = 9000;
 /// What is asked for, and as what.
-const EXPORTS: [(&str, &[&str], &str); 7] = [
+const EXPORTS: [(&str, &[&str], &str); 9] = [
     ("json, folder", &[], "json"),
     ("json, zip", &[], "json.zip"),
     ("json, zip, parts", &["--part-size", "512 MiB"], "parts.zip"),
@@ -20,6 +20,8 @@ const EXPORTS: [(&str, &[&str], &str); 7] = [
     ("csv, folder", &["--format", "csv"], "csv"),
     ("xml, folder", &["--format", "xml"], "xml"),
     ("markdown, folder", &["--format", "markdown"], "markdown"),
+    ("html, folder", &["--format", "html"], "pages"),
+    ("epub", &["--format", "epub"], "book.epub"),
 ];
 
 pub fn run(args: &[String]) -> Result<(), String> {

@@ -94,9 +94,9 @@ fn media_path(memory: &Memory, attachment: &Attachment, medium: &Medium) -> Stri
     layout::media_path(memory.when.day, &attachment.name, &medium.sha256)
 }
 
+/// A file that goes with an original, as another one of its name: bytes that have two endings are two originals.
 fn inside(folder: &str, media: &str, ending: &str) -> String {
-    let below = media.strip_prefix("media/").unwrap_or(media);
-    format!("{folder}/{}.{ending}", below.rsplit_once('.').map_or(below, |(stem, _)| stem))
+    format!("{folder}/{}.{ending}", media.strip_prefix("media/").unwrap_or(media))
 }
 
 /// The page of a photo.

@@ -56,6 +56,19 @@ impl Filter {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Whether it says how sensitive what it takes may be.
+    pub(crate) fn names_sensitivity(&self) -> bool {
+        fn names(condition: &Condition) -> bool {
+            match condition {
+                Condition::All(inside) | Condition::Any(inside) => inside.iter().any(names),
+                Condition::Not(inside) => names(inside),
+                Condition::Sensitivity(_) => true,
+                _ => false,
+            }
+        }
+        names(&self.condition)
+    }
 }
 
 impl FromStr for Filter {

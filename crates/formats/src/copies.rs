@@ -2,9 +2,10 @@
 //!
 //! What is kept is named, everything else goes: where and with what a photo was taken, words, the small picture that shows what was cut away,
 //! and whatever a camera hangs behind the end of the picture, such as a film. No pixel is computed anew; a copy is decoded beside its original,
-//! and one that differs is none.
+//! and one whose first frame differs is none.
 
 mod gif;
+mod icc;
 mod jpeg;
 mod png;
 mod webp;
@@ -22,6 +23,8 @@ use crate::pictures;
 pub fn stripped(original: &[u8]) -> Result<Vec<u8>, String> {
     let format = image::guess_format(original).map_err(|_| "a kind of file of which no copy for others can be made".to_owned())?;
     let (pixels, turned) = decode(original)?;
+    // Decoders ask before the picture, and some programs say it after it.
+    let turned = if format == ImageFormat::Png { png::turned(original).unwrap_or(turned) } else { turned };
     let copy = match format {
         ImageFormat::Jpeg => jpeg::stripped(original, turned),
         ImageFormat::Png => png::stripped(original, turned),

@@ -79,7 +79,7 @@ pub const MATRIX: &[Row] = &[
     },
     memory("title", Keeps::Lossy("as the heading; where there is none, its day or first words"), Keeps::Whole),
     memory("visibility", Keeps::Whole, DATA),
-    memory("when", Keeps::Lossy("in words, the instant whole"), Keeps::Lossy("an instant to the minute, with its zone")),
+    memory("when", Keeps::Lossy("in words, the instant to the millisecond"), Keeps::Lossy("an instant to the minute, with its zone")),
     attachment("alt", Keeps::Lossy("for those who cannot see it"), Keeps::Lossy("for those who cannot see it")),
     attachment("camera", ON_PHOTO, DATA),
     attachment("caption", Keeps::Whole, Keeps::Whole),

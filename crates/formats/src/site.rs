@@ -189,6 +189,7 @@ impl<'a> Site<'a> {
             heading: heading.clone(),
             when: told::when(&memory.when).unwrap_or_default(),
             excerpt: search::excerpt(&words),
+            language: memory.language.clone().unwrap_or_else(|| self.frame.about.language.clone()),
         };
         let number = self.index.add(memory.id, &listed)?;
         self.search.add(number, &searched(memory, &words, &self.names));
@@ -199,6 +200,7 @@ impl<'a> Site<'a> {
             heading: &heading,
             names: &self.names,
             photos: &self.photos,
+            language: &self.frame.about.language,
             page: self.months.path(),
             linked: std::cell::RefCell::default(),
         };

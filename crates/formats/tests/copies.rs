@@ -36,10 +36,10 @@ fn told(folder: &std::path::Path) -> Option<Vec<String>> {
         file.keys().filter(|field| !is_of_picture(field)).map(of).collect::<Vec<_>>()
     });
     let words = all.iter().flat_map(|file| {
-        let spoken = ["Comment", "Description", "Author", "Title", "Copyright", "Software", "GPS", "Warning"];
+        let spoken = ["Mfg", "MakeAndModel", "Comment", "Description", "Author", "Title", "Copyright", "Software", "GPS", "Warning"];
         let is_word = |field: &&String| {
             let (group, name) = field.split_once(':').unwrap_or(("", field));
-            !group.starts_with("ICC") && spoken.iter().any(|word| name.contains(word))
+            !(group.starts_with("ICC") && file[*field] == "Colours") && spoken.iter().any(|word| name.contains(word))
         };
         file.keys().filter(is_word).map(|field| format!("{} {field}={}", file["SourceFile"], file[field])).collect::<Vec<_>>()
     });

@@ -38,7 +38,7 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
             Err(CustodyError::Usage("--paper and --fonts are for paper: the reader of an EPUB chooses its own".into()))
         }
         args::ExportFormat::Pdf | args::ExportFormat::Epub if args.for_sharing => Err(CustodyError::Usage(
-            "the pictures of a book hold nothing but the picture: leave --for-sharing out, and choose its memories with --filter".into(),
+            "a book has no such form yet: its pictures hold nothing but the picture; leave --for-sharing out and say --filter sensitivity:normal".into(),
         )),
         args::ExportFormat::Pdf | args::ExportFormat::Epub if args.part_size.is_some() || args.anew || args.dry_run => {
             Err(CustodyError::Usage("--part-size, --dry-run and --anew belong to bags: a book ends its volumes by itself".into()))
@@ -153,7 +153,8 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
             [(plan.memories, "memory", "memories"), (plan.media, "original", "originals")].map(|(n, a, b)| words::of(n, a, b));
         let parts = words::of(plan.parts() as u64, "part", "parts");
         out.say(format!(
-            "It would hold {memories} and {originals}, {} before anything is compressed, in {parts}.",
+            "It would hold {memories} and {}{originals}, {} before anything is compressed, in {parts}.",
+            if args.for_sharing { "up to " } else { "" },
             words::bytes(plan.bytes)
         ));
         out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan, "parts": plan.parts() }));

@@ -108,6 +108,8 @@ pub(super) struct Reading {
     pub memories: u64,
     /// What the memories that are selected name, where not all are.
     pub selected: Option<Selected>,
+    /// What collections are inside is nothing that others need to know.
+    pub for_sharing: bool,
     pub from: Spot,
 }
 
@@ -208,7 +210,7 @@ impl Reading {
         let mut selected = self.selected.clone();
         for (entity, plural) in bundle::SMALL {
             let things = state.things(entity).await?;
-            if let (Entity::Collection, Some(selected)) = (entity, &mut selected) {
+            if let (Entity::Collection, Some(selected), false) = (entity, &mut selected, self.for_sharing) {
                 selected.note_parents(&things);
             }
             for (id, record) in things {

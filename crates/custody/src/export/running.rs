@@ -172,7 +172,8 @@ impl Custody {
         };
         let (vault, moment, limits) = (self.vault.clone(), job.moment.clone(), self.limits);
         let memories = job.plan.as_ref().map_or(moment.memories, |plan| plan.memories);
-        Ok(Reading { vault, owner, moment, limits, selection: Selection(chosen), memories, selected, from })
+        let for_sharing = options.for_sharing;
+        Ok(Reading { vault, owner, moment, limits, selection: Selection(chosen), memories, selected, for_sharing, from })
     }
 
     async fn write_part(

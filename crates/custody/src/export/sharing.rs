@@ -10,7 +10,7 @@ use std::{
 };
 
 use keepsake_formats::{copies, site::Originals};
-use keepsake_record::{AttachmentRole, Medium, Memory, Sha256Digest, layout};
+use keepsake_record::{AttachmentRole, Medium, Memory, Sha256Digest, layout, rewrite_links};
 use serde_json::{Map, Value};
 
 use super::writing::Omission;
@@ -21,7 +21,7 @@ const PICTURE_BYTES_MAX: u64 = 256 << 20;
 
 /// Fields of small records that go to others; all others stay.
 const TOLD: [(&str, &[&str]); 5] = [
-    ("collections.ndjson", &["id", "name", "description", "kind", "parent"]),
+    ("collections.ndjson", &["id", "name", "description", "kind"]),
     ("people.ndjson", &["id", "name"]),
     ("places.ndjson", &["id", "name", "locality", "area", "country"]),
     ("tags.ndjson", &["name", "description", "colour"]),
@@ -30,10 +30,10 @@ const TOLD: [(&str, &[&str]); 5] = [
 
 /// The filter of an export for others: what is sensitive is in it only if the filter names that.
 pub(super) fn filter(asked: Option<&Filter>) -> CustodyResult<Filter> {
-    match asked.map(Filter::as_str) {
+    match asked {
         None => "sensitivity:normal".parse(),
-        Some(text) if text.contains("sensitivity:") => text.parse(),
-        Some(text) => format!("({text}) sensitivity:normal").parse(),
+        Some(asked) if asked.names_sensitivity() => Ok(asked.clone()),
+        Some(asked) => format!("({}) sensitivity:normal", asked.as_str()).parse(),
     }
 }
 
@@ -78,19 +78,22 @@ impl<'a> Sharing<'a> {
         memory.extra.clear();
         memory.provenance.clear();
         memory.source = None;
-        // Films behind photos, raws and sidecars hold what the photo must not tell.
-        memory
-            .attachments
-            .retain(|attachment| !matches!(attachment.role, AttachmentRole::LiveVideo | AttachmentRole::Raw | AttachmentRole::Sidecar));
-        let keys: BTreeSet<String> = memory.attachments.iter().map(|attachment| attachment.key.clone()).collect();
         let mut omitted = Vec::new();
+        // Films behind photos, raws and sidecars hold what the photo must not tell.
+        let is_behind = |role| matches!(role, AttachmentRole::LiveVideo | AttachmentRole::Raw | AttachmentRole::Sidecar);
+        for attachment in memory.attachments.iter().filter(|attachment| is_behind(attachment.role) && attachment.medium.is_some()) {
+            omitted.push((format!("{} of {}", attachment.name, memory.id), "it tells more than the photo that it belongs to".into()));
+        }
+        memory.attachments.retain(|attachment| !is_behind(attachment.role));
+        rename(memory);
         for attachment in &mut memory.attachments {
+            attachment.captured = None;
+            attachment.problem = None;
             attachment.position = None;
             attachment.camera = None;
             attachment.custom.clear();
             attachment.extra.clear();
             attachment.expected = None;
-            attachment.of.take_if(|of| !keys.contains(of));
             let Some(original) = attachment.medium.take() else { continue };
             match self.copy(&original) {
                 Ok(copy) => {
@@ -115,7 +118,9 @@ impl<'a> Sharing<'a> {
         if original.bytes > PICTURE_BYTES_MAX {
             return Err("a file so long that no copy for others is made of it".into());
         }
-        copies::stripped(&self.originals.read(&original.sha256, original.bytes)?)
+        // What exactly went wrong may name places and files of this machine.
+        let bytes = self.originals.read(&original.sha256, original.bytes).map_err(|_| "its file could not be read".to_owned())?;
+        copies::stripped(&bytes)
     }
 
     fn is_new(&self, path: &str) -> bool {
@@ -126,6 +131,25 @@ impl<'a> Sharing<'a> {
         }
         there.1.insert(path.to_owned())
     }
+}
+
+/// Gives attachments keys that say nothing: importers make them of digests and of names at the source. So do names that are digests.
+fn rename(memory: &mut Memory) {
+    let keys: BTreeMap<String, String> =
+        memory.attachments.iter().zip(1..).map(|(attachment, number)| (attachment.key.clone(), format!("a{number}"))).collect();
+    for (attachment, number) in memory.attachments.iter_mut().zip(1..) {
+        attachment.key = format!("a{number}");
+        attachment.of = attachment.of.take().and_then(|of| keys.get(&of).cloned());
+        let (stem, ending) = attachment.name.rsplit_once('.').unwrap_or((&attachment.name, ""));
+        if [32, 40, 64].contains(&stem.len()) && stem.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let dot = if ending.is_empty() { "" } else { "." };
+            attachment.name = format!("file-{number}{dot}{ending}");
+        }
+    }
+    memory.text = rewrite_links(&memory.text, |link| {
+        let key = keys.get(link.strip_prefix("keepsake:attachment/")?)?;
+        Some(format!("keepsake:attachment/{key}"))
+    });
 }
 
 impl Originals for Sharing<'_> {

@@ -65,6 +65,8 @@ struct Writing<'a> {
     form: Form<'a>,
     task: &'a Task<'a>,
     skipped: Vec<Omission>,
+    /// The same as the bag tells it.
+    told: Vec<Omission>,
     shape: Shape,
 }
 
@@ -94,15 +96,15 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
         }
     };
     let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
-    let mut writing = Writing { bag, form, task, skipped: Vec::new(), shape: Shape::default() };
+    let mut writing = Writing { bag, form, task, skipped: Vec::new(), told: Vec::new(), shape: Shape::default() };
     if let Err(error) = writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_rest()) {
         writing.bag.abandon();
         return Err(error);
     }
-    let Writing { bag, skipped, shape, .. } = writing;
+    let Writing { bag, skipped, told, shape, .. } = writing;
     let mut info = task.info.clone();
     let omissions: String =
-        skipped.iter().map(|(path, reason)| format!("{}\n", serde_json::json!({ "path": path, "reason": reason }))).collect();
+        told.iter().map(|(path, reason)| format!("{}\n", serde_json::json!({ "path": path, "reason": reason }))).collect();
     info.tags.push(("omissions.ndjson".into(), omissions.into_bytes()));
     let (bagged, closed) = bag.close(&info).map_err(CustodyError::io(&task.target))?;
     Ok(Wrote { bagged, closed, skipped, shape: shape.digest() })
@@ -188,7 +190,7 @@ impl Writing<'_> {
                             added.map_err(CustodyError::io(&self.task.target))
                         };
                         for (what, reason) in sharing.memory(&mut memory, put)? {
-                            self.leave_out(what, reason)?;
+                            self.leave_out_as(what.clone(), reason.clone(), (what, reason))?;
                         }
                         Ok(memory.to_line())
                     }
@@ -260,8 +262,18 @@ impl Writing<'_> {
 
     /// Names what cannot be read, and goes on without it.
     fn leave_out(&mut self, place: String, reason: String) -> CustodyResult<()> {
+        // What is wrong with a record may quote it, and nobody has judged whether others may read that.
+        let told = match self.task.sharing {
+            Some(_) => ("a record".to_owned(), "it cannot be read".to_owned()),
+            None => (place.clone(), reason.clone()),
+        };
+        self.leave_out_as(place, reason, told)
+    }
+
+    fn leave_out_as(&mut self, place: String, reason: String, told: Omission) -> CustodyResult<()> {
         self.task.monitor.problem(&place, &reason);
         self.skipped.push((place, reason));
+        self.told.push(told);
         Ok(())
     }
 

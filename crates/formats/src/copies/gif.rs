@@ -8,24 +8,27 @@ pub(super) fn stripped(original: &[u8]) -> Option<Vec<u8>> {
     let screen = take(&mut rest, 7)?;
     out.extend_from_slice(screen);
     out.extend_from_slice(take(&mut rest, table(screen[4]))?);
+    let mut control: Option<Vec<u8>> = None;
     loop {
-        match take(&mut rest, 1)?[0] {
+        // Many have no end.
+        match take(&mut rest, 1).map_or(0x3b, |byte| byte[0]) {
             0x21 => {
                 let label = take(&mut rest, 1)?[0];
                 let body = blocks(&mut rest)?;
-                // How frames follow one another and how often; comments and what programs add go.
-                let is_kept = match label {
-                    0xf9 => true,
-                    0xff => body.starts_with(b"\x0bNETSCAPE2.0") || body.starts_with(b"\x0bANIMEXTS1.0"),
-                    _ => false,
-                };
-                if is_kept {
-                    out.extend([0x21, label]);
-                    out.extend_from_slice(body);
+                // How frames follow one another and how often; comments and what programs add go, and each is cut to what it has room for.
+                match label {
+                    0xf9 if body.len() >= 5 && body[0] == 4 => control = Some([&[0x21, 0xf9], &body[..5], &[0]].concat()),
+                    // A text takes the place of a picture, and goes with what was said of it.
+                    0x01 => control = None,
+                    0xff if body.len() >= 16 && [b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"].iter().any(|name| body.starts_with(*name)) => {
+                        out.extend([&[0x21, 0xff], &body[..12], &[3], &body[13..16], &[0]].concat());
+                    }
+                    _ => {}
                 }
             }
             0x2c => {
                 let frame = take(&mut rest, 9)?;
+                out.extend(control.take().into_iter().flatten());
                 out.push(0x2c);
                 out.extend_from_slice(frame);
                 out.extend_from_slice(take(&mut rest, table(frame[8]))?);

@@ -1,17 +1,32 @@
 //! PNG (W3C PNG, third edition, 5).
 
-use std::io::Read;
+use std::io::{Read, Write};
 
+use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 use image::metadata::Orientation;
 
-use super::{take, turned_alone};
+use super::{icc, take, turned_alone};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// What the picture is made of, how its colours are meant, and how it moves.
-const KEPT: [&[u8; 4]; 17] = [
-    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"bKGD", b"pHYs", b"acTL", b"fcTL",
-    b"fdAT", b"mDCV",
+/// What the picture is made of, how its colours are meant, and how it moves; and how long each may be.
+const KEPT: [(&[u8; 4], usize); 16] = [
+    (b"IHDR", 13),
+    (b"PLTE", 768),
+    (b"IDAT", usize::MAX),
+    (b"IEND", 0),
+    (b"tRNS", 256),
+    (b"cHRM", 32),
+    (b"gAMA", 4),
+    (b"sBIT", 4),
+    (b"sRGB", 1),
+    (b"cICP", 4),
+    (b"bKGD", 6),
+    (b"pHYs", 9),
+    (b"acTL", 8),
+    (b"fcTL", 26),
+    (b"fdAT", usize::MAX),
+    (b"mDCV", 24),
 ];
 
 /// Longer profiles of colours are none.
@@ -25,8 +40,11 @@ pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> 
         let kind: &[u8; 4] = take(&mut rest, 4)?.try_into().ok()?;
         let body = take(&mut rest, length)?;
         take(&mut rest, 4)?;
-        // A profile that is none could hold anything.
-        if KEPT.contains(&kind) && (kind != b"iCCP" || is_profile(body)) {
+        if kind == b"iCCP" {
+            if let Some(profile) = profile(body) {
+                chunk(&mut out, kind, &profile);
+            }
+        } else if KEPT.iter().any(|(kept, most)| *kept == kind && body.len() <= *most) {
             chunk(&mut out, kind, body);
         }
         if let (b"IHDR", Some(exif)) = (kind, turned_alone(turned)) {
@@ -38,12 +56,28 @@ pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> 
     }
 }
 
-/// Whether it is a profile of colours: a name, then packed what ICC.1 (7.2) calls one.
-fn is_profile(body: &[u8]) -> bool {
-    let packed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..));
+/// A profile of colours: a name, how it is packed, then the packed profile.
+fn profile(body: &[u8]) -> Option<Vec<u8>> {
+    let packed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..))?;
     let mut profile = Vec::new();
-    let unpack = |packed| flate2::read::ZlibDecoder::new(packed).take(PROFILE_BYTES_MAX).read_to_end(&mut profile).is_ok();
-    packed.is_some_and(unpack) && profile.get(36..40) == Some(b"acsp")
+    ZlibDecoder::new(packed).take(PROFILE_BYTES_MAX).read_to_end(&mut profile).ok()?;
+    let mut out = ZlibEncoder::new(b"Colours\0\0".to_vec(), Compression::default());
+    out.write_all(&icc::stripped(&profile)?).ok()?;
+    out.finish().ok()
+}
+
+/// How the picture is turned, wherever that is said.
+pub(super) fn turned(original: &[u8]) -> Option<Orientation> {
+    let mut rest = original.strip_prefix(SIGNATURE)?;
+    loop {
+        let length = usize::try_from(u32::from_be_bytes(take(&mut rest, 4)?.try_into().ok()?)).ok()?;
+        let kind = take(&mut rest, 4)?;
+        let body = take(&mut rest, length)?;
+        take(&mut rest, 4)?;
+        if kind == b"eXIf" {
+            return Orientation::from_exif_chunk(body);
+        }
+    }
 }
 
 fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], body: &[u8]) {

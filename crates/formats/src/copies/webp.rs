@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-use super::{take, turned_alone};
+use super::{icc, take, turned_alone};
 
 const KEPT: [&[u8; 4]; 7] = [b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"];
 /// What the head of an extended file says that it has: EXIF, XMP.
@@ -23,7 +23,8 @@ pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> 
     let exif = turned_alone(turned);
     let mut out = b"RIFF\0\0\0\0WEBP".to_vec();
     let mut is_extended = false;
-    while !rest.is_empty() {
+    // Fewer bytes are no chunk: browsers pass over them, too.
+    while rest.len() >= 8 {
         let kind: &[u8; 4] = take(&mut rest, 4)?.try_into().ok()?;
         let length = usize::try_from(u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?)).ok()?;
         let mut body = take(&mut rest, length)?.to_vec();
@@ -32,6 +33,16 @@ pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> 
         take(&mut rest, padding)?;
         if !KEPT.contains(&kind) {
             continue;
+        }
+        match kind {
+            b"VP8X" => body.truncate(10),
+            b"ANIM" => body.truncate(6),
+            b"ANMF" => body = frame(&body)?,
+            b"ICCP" => match icc::stripped(&body) {
+                Some(profile) => body = profile,
+                None => continue,
+            },
+            _ => {}
         }
         if kind == b"VP8X" {
             is_extended = true;
@@ -45,6 +56,23 @@ pub(super) fn stripped(original: &[u8], turned: Orientation) -> Option<Vec<u8>> 
     }
     let length = u32::try_from(out.len() - 8).ok()?;
     out[4..8].copy_from_slice(&length.to_le_bytes());
+    Some(out)
+}
+
+/// A frame of a moving picture: its place and time, and then chunks of its own.
+fn frame(body: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = body;
+    let mut out = take(&mut rest, 16)?.to_vec();
+    while rest.len() >= 8 {
+        let kind: &[u8; 4] = take(&mut rest, 4)?.try_into().ok()?;
+        let length = usize::try_from(u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?)).ok()?;
+        let inside = take(&mut rest, length)?;
+        let padding = (length % 2).min(rest.len());
+        take(&mut rest, padding)?;
+        if [b"ALPH", b"VP8 ", b"VP8L"].contains(&kind) {
+            chunk(&mut out, kind, inside);
+        }
+    }
     Some(out)
 }
 

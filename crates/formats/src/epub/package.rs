@@ -121,7 +121,9 @@ fn identifier(ident: &str) -> String {
 /// The contents, and where a book begins (EPUB 3.3, 7).
 pub(super) fn contents(volume: &Volume, pages: &Pages<'_>, replaced: &mut Replaced) -> String {
     let mut body = Markup::default();
-    body.open("nav", &[("epub:type", "toc"), ("role", "doc-toc"), ("id", "toc")]).words("h1", &[], "Contents").raw("\n");
+    body.open("nav", &[("epub:type", "toc"), ("role", "doc-toc"), ("id", "toc")])
+        .words("h1", &[("lang", "en"), ("xml:lang", "en")], "Contents")
+        .raw("\n");
     entries(&pages.contents, &mut body);
     body.close("nav").raw("\n");
     body.open("nav", &[("epub:type", "landmarks"), ("hidden", "hidden")]).words("h2", &[], "Landmarks").open("ol", &[]);

@@ -67,7 +67,7 @@ impl<'a> Pages<'a> {
         page.open("section", &[("class", "title"), ("epub:type", "titlepage")]).words("h1", &[("dir", "auto")], &book.title);
         page.words("p", &[("dir", "auto")], &book.author);
         if let Some(number) = self.volume.number {
-            page.words("p", &[], &format!("Volume {number}"));
+            page.words("p", &[("lang", "en"), ("xml:lang", "en")], &format!("Volume {number}"));
         }
         page.close("section");
         self.contents.push(Entry { words: "Title".into(), address: "title.xhtml".into(), inside: Vec::new() });
@@ -96,7 +96,7 @@ impl<'a> Pages<'a> {
         self.begin_section(leaf, Some(&anchor));
         self.open.words("h2", &[("dir", "auto")], heading);
         if !leaf.facts.is_empty() {
-            self.open.open("ul", &[("class", "facts")]);
+            self.open.open("ul", &[("class", "facts"), ("lang", "en"), ("xml:lang", "en")]);
             for fact in &leaf.facts {
                 self.open.words("li", &[("dir", "auto")], fact);
             }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use keepsake_record::{Attachment, Memory, MemoryId, Sensitivity, Visibility, layout};
+use keepsake_record::{Attachment, Memory, MemoryId, Sensitivity, Timestamp, Visibility, layout};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Films and recordings that browsers play.
-const PLAYED: [&str; 12] = [
+pub(super) const PLAYED: [&str; 12] = [
     "video/mp4",
     "video/webm",
     "video/ogg",
@@ -41,6 +41,8 @@ pub(super) struct Article<'a> {
     pub heading: &'a str,
     pub names: &'a Names,
     pub photos: &'a Photos,
+    /// The language of memories that name none.
+    pub language: &'a str,
     /// The page that it stands on.
     pub page: &'a str,
     /// The memories that it leads to.
@@ -51,9 +53,7 @@ impl Article<'_> {
     pub fn write(&self, out: &mut Markup) {
         let memory = self.memory;
         let id = format!("m-{}", memory.id);
-        let mut attributes = vec![("id", id.as_str())];
-        attributes.extend(memory.language.as_deref().map(|language| ("lang", language)));
-        out.open("article", &attributes);
+        out.open("article", &[("id", &id), ("lang", memory.language.as_deref().unwrap_or(self.language))]);
         out.open("h2", &[("dir", "auto")]).words("a", &[("href", &format!("#{id}"))], self.heading).close("h2");
         self.facts(out);
         out.blocks(self.blocks, 3, self);
@@ -75,7 +75,11 @@ impl Article<'_> {
             fact
         };
         if let Some(when) = told::when(&memory.when) {
-            let exact = memory.when.instant.map(|at| at.to_string()).or(memory.when.day.map(|day| day.to_string()));
+            // Pages take milliseconds (HTML, 2.3.5.7).
+            let machine = |at: Timestamp| {
+                if at.micros() % 1_000_000 == 0 { at.to_string() } else { at.to_jiff().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string() }
+            };
+            let exact = memory.when.instant.map(machine).or(memory.when.day.map(|day| day.to_string()));
             facts.push(fact(&|out| {
                 match &exact {
                     // Years before 1000 have four digits there, too; none is before the first (HTML, 2.3.5).
@@ -126,7 +130,7 @@ impl Article<'_> {
             }));
         }
         if !facts.is_empty() {
-            out.raw("<ul class=\"facts\">");
+            out.raw("<ul class=\"facts\" lang=\"en\">");
             for fact in &facts {
                 out.raw("<li>").append(fact).raw("</li>");
             }
@@ -137,7 +141,7 @@ impl Article<'_> {
     /// What few people want to read, and somebody will want to know.
     fn more(&self, out: &mut Markup) {
         let memory = self.memory;
-        out.raw("<details><summary>More about it</summary><dl>");
+        out.raw("<details lang=\"en\"><summary>More about it</summary><dl>");
         let mut row = |name: &str, value: &str| {
             out.words("dt", &[("dir", "auto")], name).words("dd", &[("dir", "auto")], value);
         };
@@ -171,7 +175,8 @@ impl Surroundings for Article<'_> {
     }
 
     fn attachment(&self, key: &str) -> Option<String> {
-        self.media_address(self.memory.attachments.iter().find(|attachment| attachment.key == key)?)
+        let attachment = self.memory.attachments.iter().find(|attachment| attachment.key == key)?;
+        self.media_address(attachment).filter(|_| photos::is_harmless(&attachment.media_type))
     }
 
     fn figure(&self, out: &mut Markup, key: &str, words: &str) {
@@ -188,7 +193,9 @@ impl Surroundings for Article<'_> {
         let kind = attachment.media_type.split('/').next().unwrap_or_default();
         match (kind, self.photos.preview(self.memory, attachment)) {
             ("image", Some(preview)) => {
-                let photo = format!("{}{}", up(self.page), photos::page_of(self.memory, attachment));
+                let has_page = told::is_shown(attachment);
+                let photo =
+                    if has_page { format!("{}{}", up(self.page), photos::page_of(self.memory, attachment)) } else { address.clone() };
                 out.open("a", &[("href", &photo)]);
                 preview.write(out, &up(self.page), alt);
                 out.raw("</a>");
@@ -206,7 +213,10 @@ impl Surroundings for Article<'_> {
             out.words("span", &[("dir", "auto")], caption).raw(" ");
         }
         let size = attachment.medium.as_ref().map_or(0, |medium| medium.bytes);
-        out.words("a", &[("class", "original"), ("dir", "auto"), ("href", &address)], &attachment.name);
+        let mut attributes = vec![("class", "original"), ("dir", "auto"), ("href", &*address)];
+        // What may hold scripts of its own is not opened beside the pages.
+        attributes.extend((!photos::is_harmless(&attachment.media_type)).then_some(("download", &*attachment.name)));
+        out.words("a", &attributes, &attachment.name);
         out.raw(" ").words("span", &[("class", "count")], &photos::size(size)).raw("</figcaption></figure>");
     }
 }

@@ -39,7 +39,7 @@ impl Frame {
     ) -> io::Result<()> {
         let up = up(&step.path);
         let mut page = self.head(&step.title, &up, head);
-        page.open("main", &[("id", "main"), ("lang", &self.about.language)]).raw("\n").append(body);
+        page.open("main", &[("id", "main")]).raw("\n").append(body);
         if before.is_some() || next.is_some() {
             page.raw("<nav class=\"turn\" aria-label=\"Pages\">");
             for (step, rel, arrow) in [(before, "prev", "← "), (next, "next", " →")] {

@@ -21,6 +21,8 @@ pub(super) struct Listed {
     pub heading: String,
     pub when: String,
     pub excerpt: String,
+    /// Of heading and excerpt, BCP 47.
+    pub language: String,
 }
 
 /// All memories by number, from 0 on.
@@ -92,12 +94,16 @@ impl Index {
 /// A memory in a list.
 pub(super) fn entry(listed: &Listed, up: &str) -> Markup {
     let mut item = Markup::default();
-    item.raw("<li>").words("a", &[("dir", "auto"), ("href", &format!("{up}{}", listed.address))], &listed.heading);
+    item.raw("<li>").words(
+        "a",
+        &[("dir", "auto"), ("lang", &listed.language), ("href", &format!("{up}{}", listed.address))],
+        &listed.heading,
+    );
     if listed.when != listed.heading && !listed.when.is_empty() {
         item.raw(" ").words("span", &[("class", "when")], &listed.when);
     }
     if !listed.excerpt.is_empty() {
-        item.words("p", &[("dir", "auto"), ("class", "excerpt")], &listed.excerpt);
+        item.words("p", &[("dir", "auto"), ("lang", &listed.language), ("class", "excerpt")], &listed.excerpt);
     }
     item.raw("</li>\n");
     item

@@ -13,6 +13,7 @@ use keepsake_record::{Attachment, AttachmentRole, Medium, Memory, layout};
 
 use super::{
     Originals, Out,
+    article::PLAYED,
     chain::{Chain, Step},
     frame::{Frame, count, up},
     index::Listed,
@@ -27,6 +28,10 @@ const PICTURE_BYTES_MAX: u64 = 256 << 20;
 const BATCH: usize = 64;
 /// So many photos stand on a page of a gallery.
 const GALLERY: usize = 120;
+/// A page is called by so many characters of what its photo shows.
+const TITLE_CHARS: usize = 100;
+/// Each takes up to three quarters of a GiB with what it decodes.
+const THREADS_MAX: usize = 4;
 /// What browsers show as it is.
 const SHOWN: [&str; 5] = ["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"];
 
@@ -104,6 +109,11 @@ pub(super) fn page_of(memory: &Memory, attachment: &Attachment) -> String {
     attachment.medium.as_ref().map_or_else(String::new, |medium| inside("photos", &media_path(memory, attachment, medium), "html"))
 }
 
+/// Whether a browser shows it without running anything of it.
+pub(super) fn is_harmless(media_type: &str) -> bool {
+    SHOWN.contains(&media_type) || PLAYED.contains(&media_type) || ["application/pdf", "text/plain"].contains(&media_type)
+}
+
 /// A length for people.
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
@@ -153,7 +163,7 @@ impl Photos {
                 let _ = done.insert(medium.sha256, made);
             }
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len());
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len()).min(THREADS_MAX);
         if threads <= 1 {
             work();
         } else {
@@ -210,7 +220,8 @@ impl Photos {
             }
             item.raw("</a></li>\n");
             self.galleries.add(&item);
-            self.pages.begin(&path, &alt, frame, out)?;
+            let title: String = alt.chars().take(TITLE_CHARS).collect();
+            self.pages.begin(&path, &title, frame, out)?;
             let page = self.page(memory, attachment, medium, &alt, listed, names);
             self.pages.add(&page);
         }
@@ -221,7 +232,9 @@ impl Photos {
         let up = up(&page_of(memory, attachment));
         let original = format!("{up}{}", media_path(memory, attachment, medium));
         let mut out = Markup::default();
-        out.raw("<figure class=\"large\">").open("a", &[("href", &original)]);
+        let mut attributes = vec![("href", &*original)];
+        attributes.extend((!is_harmless(&attachment.media_type)).then_some(("download", &*attachment.name)));
+        out.raw("<figure class=\"large\">").open("a", &attributes);
         if SHOWN.contains(&attachment.media_type.as_str()) {
             out.void("img", &[("src", &original), ("alt", alt)]);
         } else if let Some(preview) = self.preview(memory, attachment) {
@@ -241,7 +254,8 @@ impl Photos {
         if let (Some(width), Some(height)) = (attachment.width, attachment.height) {
             fact(&format!("{width} × {height}"));
         }
-        out.raw("<li>").words("a", &[("dir", "auto"), ("href", &original)], &attachment.name);
+        attributes.push(("dir", "auto"));
+        out.raw("<li>").words("a", &attributes, &attachment.name);
         out.raw(" ").words("span", &[("class", "count")], &size(medium.bytes)).raw("</li>");
         let partners = memory.attachments.iter().filter(|other| other.of.as_deref() == Some(&attachment.key));
         for (partner, medium) in partners.filter_map(|partner| Some((partner, partner.medium.as_ref()?))) {
@@ -282,5 +296,7 @@ fn small(medium: &Medium, originals: &dyn Originals) -> Result<pictures::Picture
     if medium.bytes > PICTURE_BYTES_MAX {
         return Err("it is too long for a picture".into());
     }
-    pictures::printable(&originals.read(&medium.sha256, medium.bytes)?, SIDE_MAX)
+    let original = originals.read(&medium.sha256, medium.bytes)?;
+    // One strange photo does not keep the others from their pages.
+    std::panic::catch_unwind(|| pictures::printable(&original, SIDE_MAX)).unwrap_or_else(|_| Err("its decoder failed".into()))
 }

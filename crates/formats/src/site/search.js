@@ -28,7 +28,7 @@ const keepsake = (() => {
 
   // The words of a text, as they stand in the index. What is written without spaces is cut into pairs.
   const terms = (text) => {
-    const folded = text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().normalize("NFC");
+    const folded = [...text.normalize("NFKD").replace(/\p{M}/gu, "")].map((c) => c.toLowerCase()).join("").normalize("NFC");
     const found = [];
     let word = "";
     let run = [];
@@ -40,8 +40,8 @@ const keepsake = (() => {
     };
     for (const c of folded) {
       if (isIdeographic(c)) { endWord(); run.push(c); continue; }
-      if (isJoiner(c)) continue;
       endRun();
+      if (isJoiner(c)) continue;
       if (/[\p{Alphabetic}\p{N}]/u.test(c)) word += c; else endWord();
     }
     endWord();
@@ -85,6 +85,7 @@ const keepsake = (() => {
         if (isWhole ? word === term : word.startsWith(term)) decode(shown, found);
       }
     }
+    if (shards.length === SHARDS_MAX) found.isPart = true;
     return found;
   };
 
@@ -115,7 +116,11 @@ const keepsake = (() => {
       list.append(item);
     }
     more.hidden = from + PAGE >= numbers.length;
-    more.onclick = () => show(numbers, from + PAGE, list, more, mine);
+    more.disabled = false;
+    more.onclick = () => {
+      more.disabled = true;
+      show(numbers, from + PAGE, list, more, mine).catch(() => { more.disabled = false; });
+    };
   };
 
   const search = async (text) => {
@@ -137,10 +142,13 @@ const keepsake = (() => {
       }
       list.replaceChildren();
       await show(numbers, 0, list, more, mine);
+      if (mine !== turn) return;
+      const atLeast = all.some((found) => found.isPart) ? "At least " : "";
       const count = numbers.length === 1 ? "1 memory" : numbers.length.toLocaleString("en") + " memories";
-      told.textContent = numbers.length ? count + ", the last first." : "No memory holds all of these words.";
+      told.textContent = numbers.length ? atLeast + count + ", the last first." : "No memory holds all of these words.";
       told.dataset.milliseconds = Math.round(performance.now() - started);
     } catch (error) {
+      if (mine !== turn) return;
       told.textContent = "The index cannot be read: " + error.message + ". Is the folder whole?";
     }
   };

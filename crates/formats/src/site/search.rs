@@ -134,7 +134,7 @@ impl Search {
             let upto = (number + LISTED).min(memories);
             let mut some = Vec::new();
             for at in number..upto {
-                let Listed { address, heading, when, excerpt } = index.get(at as u32)?;
+                let Listed { address, heading, when, excerpt, .. } = index.get(at as u32)?;
                 some.push(json!([address, heading, when, excerpt]));
             }
             let at = number / LISTED;

@@ -64,7 +64,7 @@ fn genuine_photos_lose_all_but_the_picture() {
             match stripped(&original) {
                 Ok(copy) => {
                     copied += 1;
-                    assert!(copy.len() <= original.len() + 40, "{}", path.display());
+                    assert!(copy.len() <= original.len() + 200, "{}", path.display());
                     assert_eq!(stripped(&copy).as_deref(), Ok(copy.as_slice()), "{}: a copy of a copy is the same", path.display());
                     fs::write(space.path().join(format!("{copied}.{ending}")), copy).expect("written");
                 }

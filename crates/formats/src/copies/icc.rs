@@ -39,13 +39,19 @@ pub(super) fn stripped(profile: &[u8]) -> Option<Vec<u8>> {
     CLEARED.iter().for_each(|range| out[range.clone()].fill(0));
     out.extend((tags.len() as u32).to_be_bytes());
     let mut offset = HEAD + 4 + 12 * tags.len();
+    // The three curves are often one: what is the same is there once.
+    let mut bodies: Vec<(usize, &Vec<u8>)> = Vec::new();
     for (name, body) in &tags {
+        let there = bodies.iter().find(|(_, known)| *known == body).map(|(at, _)| *at);
         out.extend_from_slice(name);
-        out.extend((offset as u32).to_be_bytes());
+        out.extend((there.unwrap_or(offset) as u32).to_be_bytes());
         out.extend((body.len() as u32).to_be_bytes());
-        offset += body.len().next_multiple_of(4);
+        if there.is_none() {
+            bodies.push((offset, body));
+            offset += body.len().next_multiple_of(4);
+        }
     }
-    for (_, body) in &tags {
+    for (_, body) in bodies {
         out.extend_from_slice(body);
         out.resize(out.len().next_multiple_of(4), 0);
     }

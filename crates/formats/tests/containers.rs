@@ -94,12 +94,12 @@ fn an_archive_that_explodes_is_refused_before_it_does() {
 }
 
 #[test]
-fn archives_in_an_archive_are_read_as_one() {
+fn parts_in_an_archive_are_read_as_one() {
     let space = tempfile::tempdir().expect("space");
     let (inner, outer) = (space.path().join("inner.zip"), space.path().join("outer.zip"));
     zip_of(&inner, &[("a.md", "good"), ("../evil.md", "bad")]);
     let mut zip = zip::ZipWriter::new(fs::File::create(&outer).expect("create"));
-    for name in ["one.zip", "two.zip"] {
+    for name in ["Part-1.zip", "Part-2.zip"] {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("entry");
         zip.write_all(&fs::read(&inner).expect("read")).expect("write");
     }
@@ -109,4 +109,28 @@ fn archives_in_an_archive_are_read_as_one() {
     let twice = "../evil.md (a name that leads out of the archive)";
     assert_eq!(taken.passed_over, [twice, twice, "a.md (the same file once more, in another part)"]);
     assert_eq!(taken.drafts.len(), 1);
+}
+
+#[test]
+fn no_file_of_an_archive_in_an_archive_is_lost() {
+    let space = tempfile::tempdir().expect("space");
+    let archives = ["one", "two"].map(|text| {
+        let path = space.path().join(text);
+        zip_of(&path, &[("a.md", text)]);
+        fs::read(&path).expect("read")
+    });
+    let outer = |names: [&str; 2]| {
+        let path = space.path().join("outer.zip");
+        let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("create"));
+        for (name, bytes) in names.iter().zip(&archives) {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("entry");
+            zip.write_all(bytes).expect("write");
+        }
+        zip.finish().expect("finish");
+        Input::open(&path)
+    };
+    let said = outer(["Part-1.zip", "Part-2.zip"]).expect_err("two of one name").to_string();
+    assert!(said.contains("different files called a.md: unpack them, and import them one by one"), "{said}");
+    let files = outer(["one.zip", "two.zip"]).expect("an archive like others").files().expect("files");
+    assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["one.zip", "two.zip"]);
 }

@@ -6,7 +6,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use keepsake_formats::import::{Draft, Format, Input};
 use md5::{Digest, Md5};
 
-use crate::taken::{Taken, genuine, take};
+use crate::taken::{Taken, genuine, take, take_input};
 
 /// What stands between tags, as often as it does: independent of how the reader parses.
 fn between<'a>(text: &'a str, tag: &str) -> Vec<&'a str> {
@@ -241,6 +241,36 @@ fn long_notes_are_converted_in_pieces() {
         taken.drafts[0].memory.text.contains("3999") && taken.drafts[0].memory.custom.contains_key("content"),
         "what was lost of it is there"
     );
+}
+
+#[test]
+fn a_file_without_bytes_is_one_attachment() {
+    let space = tempfile::tempdir().expect("space");
+    let hash = HEXLOWER.encode(&Md5::digest(b""));
+    let shown = format!("<en-media hash=\"{hash}\" type=\"image/png\"/>");
+    let empty = "<resource><data encoding=\"base64\"></data><mime>image/png</mime></resource>";
+    let taken = notebook(space.path(), "a.enex", &note("empty", &shown, empty));
+    let memory = &taken.drafts[0].memory;
+    memory.validate().expect("valid");
+    assert_eq!((memory.attachments.len(), memory.text.as_str()), (1, format!("![](keepsake:attachment/{hash})").as_str()));
+    assert!(taken.problems.len() == 1 && taken.problems[0].contains("has no bytes"), "{:?}", taken.problems);
+}
+
+#[test]
+fn files_are_read_out_of_several_notebooks() {
+    let space = tempfile::tempdir().expect("space");
+    let resource = "<resource><data encoding=\"base64\">aGVsbG8=</data></resource>";
+    let paths = ["a.enex", "b.enex"].map(|name| space.path().join(name));
+    for path in &paths {
+        let name = path.display().to_string();
+        notebook(space.path(), &name, &note(&name, "", resource));
+    }
+    let input = Input::open_all(&paths).expect("open");
+    let taken = take_input(&input, None).expect("it is found out what it is");
+    assert_eq!(taken.drafts.len(), 2, "{:?}", taken.problems);
+    for draft in &taken.drafts {
+        assert_eq!(input.whole(&draft.files[0].path).expect("whole"), b"hello");
+    }
 }
 
 #[test]

@@ -139,3 +139,16 @@ fn odd_entries_are_kept_or_named() {
     passed_over.sort();
     assert_eq!(passed_over, ["f.json (the same entry once more)", "h.json (no entry names it)"]);
 }
+
+#[test]
+fn an_entry_with_too_many_files_is_kept() {
+    let space = tempfile::tempdir().expect("space");
+    let names: Vec<String> = (0..1001).map(|number| format!("{number}.jpg")).collect();
+    write(space.path(), "a.json", &entry("a", json!({ "photos": names })));
+    fs::write(space.path().join("1000.jpg"), "beyond").expect("written");
+    let taken = take(space.path(), Some(Format::Journey)).expect("readable");
+    let memory = &of(&taken, "a").memory;
+    memory.validate().expect("valid");
+    assert_eq!(memory.attachments.len(), 1000);
+    assert!(taken.problems.iter().any(|problem| problem.contains("1000.jpg is beyond them")) && taken.passed_over.is_empty());
+}

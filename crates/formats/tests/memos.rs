@@ -338,3 +338,21 @@ fn hostile_databases_are_refused_or_named() {
     made(&space.path().join("other.sqlite"), "CREATE TABLE a (b);");
     assert!(take(&space.path().join("other.sqlite"), None).is_err());
 }
+
+#[test]
+fn a_memo_with_too_many_files_is_kept() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("memos_prod.db");
+    made(&path, OF_2023);
+    made(
+        &path,
+        "WITH RECURSIVE n(id) AS (SELECT 100 UNION ALL SELECT id + 1 FROM n WHERE id < 1099)
+         INSERT INTO resource SELECT id, 1, 1690000000, 1690000000, id || '.txt', x'61', '', 'text/plain', 1, '' FROM n;
+         INSERT INTO memo_resource SELECT 1, id FROM resource WHERE id >= 100;",
+    );
+    let taken = take(&path, None).expect("readable");
+    assert!(taken.drafts.iter().all(|draft| draft.memory.validate().is_ok()));
+    let drafts = ids(&taken);
+    assert_eq!((drafts["1 1690000000"].memory.attachments.len(), drafts.contains_key("attachment 1099 1690000000")), (1000, true));
+    assert_eq!(taken.problems.iter().filter(|problem| problem.contains("has more than 1,000 files")).count(), 3, "{:?}", taken.problems);
+}

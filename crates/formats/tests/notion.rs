@@ -279,6 +279,8 @@ fn odd_pages_are_kept_or_named() {
     write(&format!("Copy {other}.md"), b"# row\n");
     write(&format!("Deep {}.html", ID.replace('1', "4")), format!("<div>{}deep", "<div><b>".repeat(9000)).as_bytes());
     write(&format!("Bad {}.html", ID.replace('1', "5")), b"<p>good <a href=\"x\" <!-- ");
+    write("Loose.md", b"words");
+    write(".trash/Hidden.md", b"words");
     let taken = take(space.path(), None).expect("it is found out what it is");
     assert!(taken.drafts.len() == 5 && taken.drafts.iter().all(|draft| draft.memory.validate().is_ok()), "{:?}", taken.problems);
     let of = |title: &str| &taken.drafts.iter().find(|draft| draft.memory.title.as_deref() == Some(title)).expect(title).memory;
@@ -291,7 +293,7 @@ fn odd_pages_are_kept_or_named() {
     );
     assert!(of("Deep").text.contains("deep") && of("Bad").text.contains("good"), "{} {}", of("Deep").text.len(), of("Bad").text);
     assert!(taken.passed_over.iter().any(|path| path.contains("the same page once more")), "{:?}", taken.passed_over);
-    for said in ["is not UTF-8", "nested too deep", "cannot be read to its end"] {
+    for said in ["is not UTF-8", "nested too deep", "cannot be read to its end", "Loose.md: has no id of Notion in its name"] {
         assert!(taken.problems.iter().any(|problem| problem.contains(said)), "{said}: {:?}", taken.problems);
     }
     let twice = take(space.path(), Some(Format::Notion)).expect("readable");

@@ -106,3 +106,16 @@ fn the_same_twice_is_the_same_and_a_change_is_seen() {
     let changed = of(json!({"description": "words"}));
     assert!(changed.0 == first.0 && changed.1 != first.1);
 }
+
+#[test]
+fn a_folder_of_photos_that_holds_some_of_a_takeout_is_none() {
+    let space = tempfile::tempdir().expect("space");
+    put(space.path(), &tree(&[("a/IMG_1.jpg", photo("1")), ("a/IMG_1.jpg.json", sidecar("IMG_1.jpg", 1, json!({})))]));
+    let detected = || keepsake_formats::import::detect(&Input::open(space.path()).expect("open")).expect("found out");
+    fs::write(space.path().join("one.jpg"), photo("one")).expect("written");
+    assert_eq!(detected(), Format::TakeoutPhotos);
+    fs::write(space.path().join("two.jpg"), photo("two")).expect("written");
+    assert_eq!(detected(), Format::Media);
+    let taken = take(space.path(), Some(Format::TakeoutPhotos)).expect("readable");
+    assert!(taken.drafts.len() == 1 && taken.problems.len() == 2 && taken.problems[0].contains("--format media"), "{:?}", taken.problems);
+}

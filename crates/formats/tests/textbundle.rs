@@ -209,3 +209,35 @@ fn odd_bundles_are_kept_or_named() {
     assert_ne!(id(&flat), id(&alone));
     assert_eq!(take(&pack, Some(Format::TextBundle)).expect("readable").drafts, flat.drafts);
 }
+
+#[test]
+fn keys_are_free_and_files_are_counted() {
+    let space = tempfile::tempdir().expect("space");
+    let write = |name: &str, text: &str| {
+        let path = space.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folder");
+        fs::write(path, text).expect("written");
+    };
+    write("A.textbundle/info.json", "{\"version\":2}");
+    write("A.textbundle/text.md", "![](assets/a.jpg) ![](assets/a-3.jpg) ![](assets/a.png)");
+    let links: String = (0..1002).map(|number| format!("![](assets/{number}.jpg)\n")).collect();
+    write("B.textbundle/info.json", "{\"version\":2}");
+    write("B.textbundle/text.md", &links);
+    write("B.textbundle/assets/1001.jpg", "beyond");
+    let taken = take(space.path(), None).expect("it is found out what it is");
+    assert!(taken.drafts.len() == 2 && taken.drafts.iter().all(|draft| draft.memory.validate().is_ok()));
+    let keys: Vec<&str> = taken.drafts[0].memory.attachments.iter().map(|attachment| attachment.key.as_str()).collect();
+    assert_eq!(keys, ["a", "a-3", "a-4"]);
+    let text = &taken.drafts[1].memory.text;
+    assert!(taken.drafts[1].memory.attachments.len() == 1000 && text.ends_with("![](assets/1000.jpg)\n![](assets/1001.jpg)\n"));
+    let beyond: Vec<&String> = taken.problems.iter().filter(|problem| problem.contains("has more than 1,000 files")).collect();
+    assert!(beyond.len() == 2 && beyond[1].contains("assets/1001.jpg is beyond them"), "{beyond:?}");
+    assert_eq!(taken.passed_over, Vec::<String>::new());
+
+    // A vault that holds a bundle is a vault.
+    for number in 0..8 {
+        write(&format!("note {number}.md"), "words");
+    }
+    let detected = keepsake_formats::import::detect(&keepsake_formats::import::Input::open(space.path()).expect("open"));
+    assert_eq!(detected.expect("found out"), Format::Markdown);
+}

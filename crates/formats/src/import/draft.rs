@@ -101,11 +101,16 @@ pub(crate) fn key_of(identifier: &str) -> String {
 
 /// A key for one more attachment, made of its file's name: its place in the list changes when an item is edited.
 pub(crate) fn key_of_file(memory: &Memory, name: &str) -> String {
-    let key = key_of(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
-    if memory.attachments.iter().all(|attachment| attachment.key != key) {
-        return key;
+    let is_free = |key: &str| memory.attachments.iter().all(|attachment| attachment.key != key);
+    let stem = key_of(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
+    let mut key = stem.clone();
+    let mut number = memory.attachments.len();
+    // Another file may be called like this one with its number.
+    while !is_free(&key) {
+        number += 1;
+        key = format!("{}-{number}", stem.chars().take(120).collect::<String>());
     }
-    format!("{}-{}", key.chars().take(120).collect::<String>(), memory.attachments.len() + 1)
+    key
 }
 
 /// Takes the names of a list that can be tags, and leaves the other items where they were.

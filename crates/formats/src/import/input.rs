@@ -273,15 +273,13 @@ impl Input {
             Self::Database(database) => Ok(Box::new(fs::File::open(database.at(path)).map_err(|source| self.io(path, source))?)),
             Self::Zip(_, archives) => {
                 let mut archives = archives.lock().expect("no holder panics");
-                let mut entry = archives.entry(path)?;
-                if entry.size() <= IN_MEMORY_MAX_BYTES {
-                    drop(entry);
+                let bytes = archives.entry(path)?.size();
+                if bytes <= IN_MEMORY_MAX_BYTES {
                     drop(archives);
                     return Ok(Box::new(io::Cursor::new(self.whole(path)?)));
                 }
                 // A film is not held in memory: it goes by way of a file that has no name.
-                let mut file = tempfile::tempfile().map_err(|source| self.io(path, source))?;
-                io::copy(&mut entry, &mut file).map_err(|source| self.io(path, source))?;
+                let mut file = archives.unnamed(path)?;
                 io::Seek::rewind(&mut file).map_err(|source| self.io(path, source))?;
                 Ok(Box::new(file))
             }
@@ -294,7 +292,10 @@ impl Input {
     /// # Errors
     /// It is not there, cannot be read, or is longer than 1 GiB.
     pub fn whole(&self, path: &str) -> Result<Vec<u8>, ReadError> {
-        if let Self::Several(joined) = self {
+        // A stretch of a file has no place of its own among the files of several.
+        if let Self::Several(joined) = self
+            && Embedded::of(path).is_none()
+        {
             return joined.at(path).and_then(|(input, path)| input.whole(path));
         }
         let mut bytes = Vec::new();

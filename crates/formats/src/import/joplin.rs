@@ -67,7 +67,13 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         sink.passed_over(&resource.path, "a file's description, which no note names");
     }
     for file in files.iter().filter(|file| !is_item(file) && !used.contains(&file.path)) {
-        sink.passed_over(&file.path, if is_resource(file) { "no note names it" } else { "no item of Joplin" });
+        let is_hidden = file.path.split('/').any(|part| part.starts_with('.'));
+        if is_resource(file) || is_hidden || !["md", "markdown"].contains(&file.ending().as_str()) {
+            sink.passed_over(&file.path, if is_resource(file) { "no note names it" } else { "no item of Joplin" });
+        } else {
+            let reason = "is no item of Joplin and was left out: import it by itself with --format markdown";
+            sink.problem(Problem::new(&file.path, reason));
+        }
     }
     Ok(())
 }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepsake_record::{
-    Attachment, Expected, Place, PlaceId, Position, Sha256Digest, Timestamp, When, Zone, canonical_line, rewrite_links, settle_value,
+    ATTACHMENTS_MAX, Attachment, Expected, Place, PlaceId, Position, Sha256Digest, Timestamp, When, Zone, canonical_line, rewrite_links,
+    settle_value,
 };
 use serde_json::{Map, Value};
 
@@ -159,6 +160,11 @@ impl Entries<'_> {
 
     fn attach(&mut self, name: &str, found: Option<String>, entry: &str, draft: &mut Draft, sink: &mut dyn Sink) {
         if draft.memory.attachments.iter().any(|attachment| attachment.name == name) {
+            return;
+        }
+        if draft.memory.attachments.len() >= ATTACHMENTS_MAX {
+            self.used.extend(found);
+            sink.problem(Problem::new(entry, format!("has more than 1,000 files; {name} is beyond them and was left out")));
             return;
         }
         let key = key_of_file(&draft.memory, name);

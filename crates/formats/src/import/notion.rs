@@ -40,6 +40,11 @@ fn is_page(path: &str) -> bool {
     ["md", "html", "htm"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
+/// What systems and other programs keep for themselves.
+fn is_of_system(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
+}
+
 /// The list of all pages, which Notion makes for those who look at the export itself.
 fn is_contents(path: &str) -> bool {
     path.rsplit('/').next() == Some("index.html")
@@ -76,10 +81,14 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
     for database in databases.into_values() {
         export.table(&database, sink)?;
     }
-    for file in &files {
+    for file in files.iter().filter(|file| !export.used.contains(&file.path)) {
         if is_contents(&file.path) {
             sink.passed_over(&file.path, "the list of the pages");
-        } else if !export.used.contains(&file.path) {
+        } else if is_page(&file.path) && named_after(&file.path).is_none() && !is_of_system(&file.path) {
+            let reason = "has no id of Notion in its name, no page names it, and it was left out: export it again, \
+                or import Markdown by itself with --format markdown";
+            sink.problem(Problem::new(&file.path, reason));
+        } else {
             sink.passed_over(&file.path, "no page, and no page names it");
         }
     }

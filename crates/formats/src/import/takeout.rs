@@ -27,14 +27,21 @@ const LOOKED_AT: usize = 40;
 /// Sidecars are shorter.
 const SIDECAR_BYTES: u64 = 1 << 20;
 
-/// Whether there are sidecars of Google Photos, and not more notes of another program.
+/// Whether there are sidecars of Google Photos, most photos are where these are, and there are not more notes of another program.
 pub(crate) fn is_one(input: &Input, files: &[&InputFile]) -> bool {
     let json: Vec<_> = files.iter().filter(|file| file.ending() == "json").collect();
     let others = files.iter().filter(|file| ["md", "markdown"].contains(&file.ending().as_str())).count();
     // A Takeout may hold much else: some of all of it are looked at. One that cannot be read says nothing.
     let step = json.len().div_ceil(LOOKED_AT).max(1);
     let is_sidecar = |file: &InputFile| input.whole(&file.path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(MARK));
-    others <= json.len() && json.iter().step_by(step).any(|file| file.bytes <= SIDECAR_BYTES && is_sidecar(file))
+    if others > json.len() {
+        return false;
+    }
+    let sidecars = json.iter().step_by(step).filter(|file| file.bytes <= SIDECAR_BYTES && is_sidecar(file));
+    let told = Told { roots: sidecars.map(|file| root_of(&file.path)).collect(), ..Told::default() };
+    let media = files.iter().filter(|file| media_type::is_media(&file.path));
+    let (inside, outside): (Vec<&&InputFile>, Vec<&&InputFile>) = media.partition(|file| told.inside(&file.path).is_some());
+    !told.roots.is_empty() && inside.len() >= outside.len()
 }
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
@@ -45,7 +52,7 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
     let told = Told::of(input, &files);
     let (inside, outside): (Vec<&InputFile>, Vec<&InputFile>) = files.iter().partition(|file| told.inside(&file.path).is_some());
     for file in outside {
-        sink.passed_over(&file.path, outside_is(&file.path));
+        tell_outside(&file.path, sink);
     }
     let mut takeout = Takeout { input, options, told, copies: BTreeMap::new(), sidecars: Vec::new(), lost: Vec::new() };
     let mut folders: BTreeMap<&str, Vec<&InputFile>> = BTreeMap::new();
@@ -78,15 +85,24 @@ fn is_of_the_system(path: &str) -> bool {
     path.split('/').any(|part| part == "__MACOSX") || name.starts_with("._") || [".DS_Store", "Thumbs.db", "desktop.ini"].contains(&name)
 }
 
-/// What a file is that does not lie among the photos.
-fn outside_is(path: &str) -> &'static str {
+/// The folder, with a final `/`, in which the folder of a photo lies.
+fn root_of(path: &str) -> String {
+    folder_of(path).rsplit_once('/').map_or(String::new(), |(root, _)| format!("{root}/"))
+}
+
+/// Tells what a file is that does not lie among the photos; one that could be one of them is missed there.
+fn tell_outside(path: &str, sink: &mut dyn Sink) {
     let is_in = |folder: &str| path.split('/').any(|part| part == folder);
-    if is_in("Keep") {
-        "of Google Keep: import the notes with --format keep"
-    } else if path.ends_with("archive_browser.html") {
-        "the list of what is in the Takeout"
-    } else {
-        "not of Google Photos"
+    let (is_keep, is_media) = (is_in("Keep"), media_type::is_media(path));
+    match (is_keep, is_media) {
+        (true, false) => sink.passed_over(path, "of Google Keep: import the notes with --format keep"),
+        (true, true) => sink.problem(Problem::new(path, "is of Google Keep and was left out: import the notes with --format keep")),
+        (false, true) => {
+            let reason = "does not lie among the photos that have sidecars and was left out: import its folder with --format media";
+            sink.problem(Problem::new(path, reason));
+        }
+        (false, false) if path.ends_with("archive_browser.html") => sink.passed_over(path, "the list of what is in the Takeout"),
+        (false, false) => sink.passed_over(path, "not of Google Photos"),
     }
 }
 
@@ -130,8 +146,7 @@ impl Told {
         for file in files.iter().filter(|file| file.ending() == "json") {
             match object(input, file) {
                 Ok(fields) if fields.contains_key("photoTakenTime") => {
-                    let folder = folder_of(&file.path);
-                    told.roots.insert(folder.rsplit_once('/').map_or(String::new(), |(root, _)| format!("{root}/")));
+                    told.roots.insert(root_of(&file.path));
                     let value = |name: &str| fields.get(name).cloned().unwrap_or_default();
                     let title = value("title").as_str().unwrap_or_default().to_owned();
                     let is_trashed = value("trashed") == Value::Bool(true);

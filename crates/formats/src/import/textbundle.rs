@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepsake_record::{Attachment, Expected, Kind, Sha256Digest, Timestamp, When, Zone, canonical_line, rewrite_links, settle_value};
+use keepsake_record::{
+    ATTACHMENTS_MAX, Attachment, Expected, Kind, Sha256Digest, Timestamp, When, Zone, canonical_line, rewrite_links, settle_value,
+};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -29,10 +31,20 @@ const BEAR: &str = "net.shinyfrog.bear";
 /// Which text counts, where there are several.
 const TEXTS: [&str; 4] = ["md", "markdown", "txt", "html"];
 
-/// Whether there are bundles.
+/// Whether most files are in bundles, or make one together.
 pub(crate) fn is_one(files: &[&InputFile]) -> bool {
-    files.iter().any(|file| bundle_of(&file.path).is_some() && is_text(file))
-        || (files.iter().any(|file| file.path == "info.json") && files.iter().any(|file| file.depth() == 0 && is_text(file)))
+    let are_most = |is_inside: fn(&InputFile) -> bool| {
+        let inside: Vec<&&InputFile> = files.iter().filter(|file| is_inside(file)).collect();
+        inside.len() * 2 >= files.len() && inside.iter().any(|file| is_text(file))
+    };
+    let has_info = files.iter().any(|file| file.path == "info.json");
+    are_most(|file| bundle_of(&file.path).is_some()) || (has_info && are_most(is_of_one))
+}
+
+/// Whether a file is where a bundle that is the input itself has it.
+fn is_of_one(file: &InputFile) -> bool {
+    let is_top = file.depth() == 0 && (file.path == "info.json" || is_text(file));
+    is_top || ["assets/", "QuickLook/"].iter().any(|folder| file.path.starts_with(folder))
 }
 
 fn is_text(file: &InputFile) -> bool {
@@ -235,7 +247,7 @@ impl<'a> Bundle<'a> {
         let files: Vec<(String, &'a InputFile)> =
             self.files.iter().map(|file| (plain_name(&file.path[self.root.len()..]), *file)).collect();
         let by_name: BTreeMap<String, &'a InputFile> = files.iter().map(|(name, file)| (name.nfc().collect(), *file)).collect();
-        let mut keys: BTreeMap<String, String> = BTreeMap::new();
+        let mut keys: BTreeMap<String, Option<String>> = BTreeMap::new();
         let text = old_links(&draft.memory.text);
         let text = rewrite_links(&text, |target| {
             let name: String = percent_decode(target.strip_prefix("./").unwrap_or(target)).nfc().collect();
@@ -244,7 +256,7 @@ impl<'a> Bundle<'a> {
                 return None;
             }
             let key = keys.entry(name.clone()).or_insert_with(|| self.attach(&name, found, draft, sink));
-            Some(format!("keepsake:attachment/{key}"))
+            key.as_ref().map(|key| format!("keepsake:attachment/{key}"))
         });
         draft.memory.text = text;
         for (name, file) in files.iter().filter(|(name, _)| name.starts_with("assets/")) {
@@ -254,15 +266,19 @@ impl<'a> Bundle<'a> {
         }
     }
 
-    fn attach(&mut self, name: &str, found: Option<&'a InputFile>, draft: &mut Draft, sink: &mut dyn Sink) -> String {
+    /// The key of the attachment that a file becomes; `None`: there are too many.
+    fn attach(&mut self, name: &str, found: Option<&'a InputFile>, draft: &mut Draft, sink: &mut dyn Sink) -> Option<String> {
+        self.used.extend(found.map(|file| file.path.as_str()));
+        if draft.memory.attachments.len() >= ATTACHMENTS_MAX {
+            let reason = format!("has more than 1,000 files; {} is beyond them and was left out", name.escape_debug());
+            sink.problem(Problem::new(&draft.origin, reason));
+            return None;
+        }
         let file_name = name.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("file").replace(['\\', '\0'], "-");
         let key = key_of_file(&draft.memory, &file_name);
         let mut attachment = Attachment::new(key.clone(), &file_name, media_type(&file_name));
         match found {
-            Some(file) => {
-                self.used.insert(&file.path);
-                draft.files.push(DraftFile { key: key.clone(), path: file.path.clone() });
-            }
+            Some(file) => draft.files.push(DraftFile { key: key.clone(), path: file.path.clone() }),
             None => {
                 let reason = format!("its file {} is not in the bundle; put it there and import again to add it", name.escape_debug());
                 sink.problem(Problem::new(&draft.origin, reason));
@@ -270,7 +286,7 @@ impl<'a> Bundle<'a> {
             }
         }
         draft.memory.attachments.push(attachment);
-        key
+        Some(key)
     }
 
     fn pass_over(&self, sink: &mut dyn Sink) {

@@ -64,12 +64,15 @@ pub(super) fn add(resource: Value, file: &str, places: &[Place], page: &mut Enml
     let place = data.get("place").and_then(Value::as_u64).and_then(|at| places.get(usize::try_from(at).ok()?));
     let problem =
         data.get("problem").and_then(Value::as_str).map(str::to_owned).or_else(|| (bytes == 0).then(|| "has no bytes".to_owned()));
+    // One that has no bytes is shown, too, and is the same attachment when it arrives.
+    if !md5.is_empty() {
+        let is_picture = attachment.media_type.starts_with("image/");
+        page.files.entry(md5).or_insert(Shown { key: key.clone(), name: name.clone(), is_picture });
+    }
     match (place, problem) {
         (Some(place), None) => {
             let path = Embedded { file, start: place.start, length: place.length }.path();
-            draft.files.push(DraftFile { key: key.clone(), path });
-            let is_picture = attachment.media_type.starts_with("image/");
-            page.files.entry(md5).or_insert(Shown { key, name, is_picture });
+            draft.files.push(DraftFile { key, path });
         }
         (_, problem) => {
             let problem = problem.unwrap_or_else(|| "has no bytes".into());
@@ -84,6 +87,9 @@ pub(super) fn add(resource: Value, file: &str, places: &[Place], page: &mut Enml
 /// Files that a text shows and that its note does not have: they may arrive later, and are known by their MD5.
 pub(super) fn expect(missing: BTreeMap<String, String>, draft: &mut Draft, sink: &mut dyn Sink) {
     for (hash, kind) in missing {
+        if draft.memory.attachments.iter().any(|attachment| attachment.key == hash) {
+            continue;
+        }
         let reason = format!("its file with the MD5 {hash} is not in the export; export the notebook again and import that to add it");
         sink.problem(Problem::new(&draft.origin, reason));
         if draft.memory.attachments.len() >= ATTACHMENTS_MAX {

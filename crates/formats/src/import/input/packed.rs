@@ -28,7 +28,7 @@ pub struct Archives {
 }
 
 impl Archives {
-    /// An archive; one that holds nothing but archives is what they hold.
+    /// An archive; one that holds nothing but the parts of an export is what they hold.
     pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
         let named = path.display().to_string();
         let io = |source| ReadError::Io { path: named.clone(), source };
@@ -74,11 +74,38 @@ impl Archives {
         if paths.is_empty() { Ok(None) } else { all.checked().map(Some) }
     }
 
-    fn checked(self) -> Result<Self, ReadError> {
+    fn checked(mut self) -> Result<Self, ReadError> {
         if self.parts.iter().map(Archive::len).sum::<usize>() > ENTRIES_MAX {
             return Err(ReadError::malformed(self.named, "the archive has more than two million entries"));
         }
+        if let Some(name) = self.clash() {
+            let problem = format!("its parts hold different files called {}: unpack them, and import them one by one", name.escape_debug());
+            return Err(ReadError::malformed(self.named, problem));
+        }
         Ok(self)
+    }
+
+    /// A name that different files of several parts have: one tree cannot hold both.
+    fn clash(&mut self) -> Option<String> {
+        let mut seen: BTreeMap<String, (u32, u64)> = BTreeMap::new();
+        if self.parts.len() < 2 {
+            return None;
+        }
+        for part in &mut self.parts {
+            for at in 0..part.len() {
+                let Ok(entry) = part.by_index_raw(at) else { continue };
+                let Ok(name) = entry.name().map(std::borrow::Cow::into_owned) else { continue };
+                if !entry.is_file() || !safe(&name) || is_contents(&name) {
+                    continue;
+                }
+                let bytes = (entry.crc32(), entry.size());
+                if seen.get(&name).is_some_and(|known| *known != bytes) {
+                    return Some(name);
+                }
+                seen.insert(name, bytes);
+            }
+        }
+        None
     }
 
     /// All files with names that can be used, those of the first part first.
@@ -118,7 +145,7 @@ impl Archives {
                 } else if has_parts {
                     match seen.get(&name) {
                         Some(first) if *first == entry.crc32() => out.push((name, "the same file once more, in another part")),
-                        Some(_) => out.push((name, "another file of the same name, in another part: import that part by itself, too")),
+                        Some(_) => out.push((name, "the list of the pages, in another part")),
                         None => drop(seen.insert(name, entry.crc32())),
                     }
                 }
@@ -141,6 +168,14 @@ impl Archives {
         &mut self.parts[at.unwrap_or_default()]
     }
 
+    /// A file, unpacked into one that has no name. It is gone as soon as it is closed, so that it takes nothing of what is left.
+    pub(super) fn unnamed(&mut self, path: &str) -> Result<fs::File, ReadError> {
+        let file = tempfile::tempfile().map_err(|source| ReadError::Io { path: self.named.clone(), source })?;
+        let (mut left, named) = (self.left, self.named.clone());
+        copy(self.part_of(path), path, &file, &mut left, &named)?;
+        Ok(file)
+    }
+
     /// Where a file is that is read from its middle.
     pub(super) fn unpacked(&mut self, path: &str) -> Result<PathBuf, ReadError> {
         if let Some(unpacked) = self.unpacked.get(path) {
@@ -161,19 +196,28 @@ fn archive(named: &str, file: fs::File) -> Result<Archive, ReadError> {
         .map_err(|error| ReadError::malformed(named, format!("the archive cannot be read: {error}; was it downloaded whole?")))
 }
 
-/// The archives in one that holds nothing else.
+/// The parts of an export, in an archive that holds nothing else. Other archives in it are files like others.
 fn parts_in(archive: &Archive) -> Vec<String> {
     let is_of_the_system = |name: &str| name.starts_with("__MACOSX/") || name.ends_with(".DS_Store");
     let names: Option<Vec<String>> = archive.file_names().map(|name| name.ok().map(std::borrow::Cow::into_owned)).collect();
     let names: Vec<String> = names.unwrap_or_default().into_iter().filter(|name| !name.ends_with('/') && !is_of_the_system(name)).collect();
-    let are_archives = names.len() <= PARTS_MAX && names.iter().all(|name| safe(name) && name.to_ascii_lowercase().ends_with(".zip"));
-    if are_archives { names } else { Vec::new() }
+    let are_parts = names.len() <= PARTS_MAX && names.iter().all(|name| safe(name) && name.rsplit('/').next().is_some_and(is_part));
+    if are_parts { names } else { Vec::new() }
 }
 
-/// `Export-UUID-Part-1.zip`, as Notion calls them.
+/// `Export-UUID-Part-1.zip`, as Notion calls them, or `Part-1.zip`.
 fn is_part(name: &str) -> bool {
-    let stem = name.strip_prefix("Export-").and_then(|rest| rest.strip_suffix(".zip"));
-    stem.and_then(|stem| stem.rsplit_once("-Part-")).is_some_and(|(_, number)| number.parse::<u32>().is_ok())
+    let Some(stem) = name.strip_suffix(".zip") else { return false };
+    let number = match stem.strip_prefix("Export-") {
+        Some(rest) => rest.rsplit_once("-Part-").map(|(_, number)| number),
+        None => stem.strip_prefix("Part-"),
+    };
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// The list of its pages, which each part of an export has of its own.
+fn is_contents(name: &str) -> bool {
+    name.rsplit('/').next() == Some("index.html")
 }
 
 /// Unpacks an entry into a file.
@@ -188,4 +232,33 @@ fn copy(archive: &mut Archive, name: &str, mut file: &fs::File, left: &mut u64, 
         )
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_unpacked_beyond_what_is_left() {
+        let space = tempfile::tempdir().expect("space");
+        let path = space.path().join("a.zip");
+        let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("create"));
+        zip.start_file("a.txt", zip::write::SimpleFileOptions::default()).expect("entry");
+        zip.write_all(b"hello").expect("write");
+        zip.finish().expect("finish");
+        let mut archives = Archives::open(&path).expect("open");
+        archives.left = 5;
+        assert!(archives.unnamed("a.txt").is_ok() && archives.unnamed("a.txt").is_ok(), "what is closed takes no place");
+        archives.left = 4;
+        let error = archives.unnamed("a.txt").expect_err("refused").to_string();
+        assert!(error.contains("more than a hundred times its length") && archives.unpacked("a.txt").is_err(), "{error}");
+    }
+
+    #[test]
+    fn parts_are_known_by_their_names() {
+        assert!(["Export-950ad927-Part-1.zip", "Part-12.zip"].into_iter().all(is_part));
+        assert!(["one.zip", "Part-.zip", "Part-1.tar", "Export-1.zip", "My Part-1.zip"].into_iter().all(|name| !is_part(name)));
+    }
 }

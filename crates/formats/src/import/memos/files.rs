@@ -5,7 +5,7 @@ use std::{
     fs,
 };
 
-use keepsake_record::{Attachment, Expected, Sha256Digest, canonical_line, settle_value};
+use keepsake_record::{ATTACHMENTS_MAX, Attachment, Expected, Sha256Digest, canonical_line, settle_value};
 use serde_json::{Map, Value};
 
 use super::{
@@ -119,6 +119,13 @@ impl<'a> Files<'a> {
                 sink.problem(Problem::new(&draft.origin, format!("has attachment {id}, which is not in the database")));
                 continue;
             };
+            // What is not attached here becomes a memory of its own.
+            if draft.memory.attachments.len() >= ATTACHMENTS_MAX {
+                let reason =
+                    format!("has more than 1,000 files; attachment {id} is beyond them and is kept by itself, unless another memo has it");
+                sink.problem(Problem::new(&draft.origin, reason));
+                continue;
+            }
             let key = self.attach(id, held, known, draft, sink);
             for own in IDS.iter().filter_map(|name| text(&held.fields, name)) {
                 keys.insert(own.to_owned(), key.clone());

@@ -7,8 +7,11 @@ use std::{
 };
 
 use keepsake_formats::import::{CollectionDetail, Draft, Input, Problem, ReadError, Sink};
-use keepsake_record::{Collection, Entity, Medium, Membership, OwnerId, Person, PersonId, Place, PlaceId, Sha256Digest};
+use keepsake_record::{
+    Collection, Entity, Medium, Membership, OwnerId, Person, PersonId, Place, PlaceId, Sha256Digest, settle_text, settle_value,
+};
 use keepsake_vault::Write;
+use serde_json::Value;
 
 use crate::{
     Custody, CustodyError, CustodyResult, ImportMode, ImportOptions, ImportReport, Monitor,
@@ -55,8 +58,44 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub fn describe(&mut self, detail: CollectionDetail) {
+    pub fn describe(&mut self, mut detail: CollectionDetail) {
+        detail.name = settled_name(detail.name);
+        detail.description.iter_mut().for_each(settle_text);
+        detail.custom = settled_custom(detail.custom);
         self.details.insert((detail.name.clone(), detail.kind.to_owned()), detail);
+    }
+}
+
+/// The most characters that a collection, a person or a place is called by.
+const NAME_MAX_CHARS: usize = 500;
+
+/// A name as it is kept: without U+0000, which the database does not take, and no longer than a name is.
+fn settled_name(mut name: String) -> String {
+    settle_text(&mut name);
+    let end = name.char_indices().nth(NAME_MAX_CHARS).map(|(end, _)| end);
+    if let Some(end) = end {
+        name.truncate(end);
+    }
+    name
+}
+
+fn settled_custom(custom: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let settle = |(mut key, mut value): (String, Value)| {
+        settle_text(&mut key);
+        settle_value(&mut value);
+        (key, value)
+    };
+    custom.into_iter().map(settle).collect()
+}
+
+fn settled_place(place: Place) -> Place {
+    Place {
+        area: place.area.map(settled_name),
+        country: place.country.map(settled_name),
+        custom: settled_custom(place.custom),
+        locality: place.locality.map(settled_name),
+        name: settled_name(place.name),
+        ..place
     }
 }
 
@@ -158,9 +197,9 @@ impl Custody {
     /// Fills in the ids of collections, people and places, making those that are not here.
     pub(crate) async fn resolve(&self, write: &mut Write<'_>, known: &mut Known, draft: &mut Draft) -> CustodyResult<()> {
         for wanted in std::mem::take(&mut draft.collections) {
-            let key = (wanted.name.clone(), wanted.kind.to_owned());
+            let key = (settled_name(wanted.name), wanted.kind.to_owned());
             if !known.collections.contains_key(&key) {
-                let mut collection = self.new_collection(&wanted.name, Some(wanted.kind));
+                let mut collection = self.new_collection(&key.0, Some(wanted.kind));
                 if let Some(detail) = known.details.remove(&key) {
                     (collection.description, collection.custom) = (detail.description, detail.custom);
                 }
@@ -169,7 +208,7 @@ impl Custody {
             }
             draft.memory.collections.push(Membership { collection: known.collections[&key].id, position: String::new() });
         }
-        for name in std::mem::take(&mut draft.people) {
+        for name in std::mem::take(&mut draft.people).into_iter().map(settled_name) {
             if !known.people.contains_key(&name) {
                 let person = Person {
                     aliases: Vec::new(),
@@ -184,7 +223,7 @@ impl Custody {
             }
             draft.memory.people.insert(known.people[&name].id);
         }
-        if let Some(place) = draft.place.take() {
+        if let Some(place) = draft.place.take().map(settled_place) {
             let key = place_key(&place);
             if !known.places.contains_key(&key) {
                 let place = Place { id: self.new_id(PlaceId::from_parts), ..place };
@@ -194,5 +233,18 @@ impl Custody {
             draft.memory.place = Some(known.places[&key].id);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_settled_and_cut() {
+        assert_eq!(settled_name("a\0b".into()), "a\u{fffd}b");
+        assert_eq!(settled_name("é".repeat(600)), "é".repeat(500));
+        let custom = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), Value::from(value))]);
+        assert_eq!(settled_custom(custom("k\0", "v\0")), custom("k\u{fffd}", "v\u{fffd}"));
     }
 }

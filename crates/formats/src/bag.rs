@@ -10,7 +10,7 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use keepsake_record::Sha256Digest;
 use sha2::{Digest, Sha256};
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 /// Which container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,15 @@ impl Container {
             _ => Self::Folder,
         }
     }
+}
+
+/// Whether a file is a ZIP archive that holds a bag; nothing but its list of entries is read.
+pub fn is_zipped(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else { return false };
+    let Ok(archive) = ZipArchive::new(io::BufReader::new(file)) else { return false };
+    // At the top, or in the one folder there.
+    let is_info = |name: &str| name.split_once('/').map_or(name, |(_, inner)| inner) == "bag-info.txt";
+    archive.file_names().any(|name| name.is_ok_and(|name| is_info(&name)))
 }
 
 enum Out {

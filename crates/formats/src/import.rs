@@ -191,8 +191,8 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     // What lies beside a database that was named is nothing that was named.
     let is_other_database = matches!(input, Input::Database(place) if place.is_alone());
     if is_other_database || visible.iter().any(|f| f.depth() <= 1 && f.name().starts_with("memos_") && f.ending() == "db") {
-        let problem =
-            "holds a database that is not Memos', or not alone: unpack what is packed, and name Memos' database, memos_prod.db, itself";
+        let problem = "holds a database that is not Memos', or not alone: unpack what is packed, and name Memos' database, memos_prod.db, \
+                       itself; if it is something else, name its format with --format";
         return Err(ReadError::malformed(input.describe(), problem));
     }
     if named(mastodon::OUTBOX) && (named("actor.json") || input.is_single_file()) {

@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path};
 
 use keepsake_formats::{
-    bag::{BagInfo, BagWriter, Container},
+    bag::{BagInfo, BagWriter, Container, is_zipped},
     import::{Format, Input},
 };
 
@@ -133,4 +133,16 @@ fn no_file_of_an_archive_in_an_archive_is_lost() {
     assert!(said.contains("different files called a.md: unpack them, and import them one by one"), "{said}");
     let files = outer(["one.zip", "two.zip"]).expect("an archive like others").files().expect("files");
     assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["one.zip", "two.zip"]);
+}
+
+#[test]
+fn a_zipped_bag_is_known_by_its_list_of_entries() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("a.zip");
+    for (entry, is_bag) in [("bag-info.txt", true), ("bag/bag-info.txt", true), ("a/b/bag-info.txt", false), ("part.zip", false)] {
+        zip_of(&path, &[("first", ""), (entry, "")]);
+        assert_eq!(is_zipped(&path), is_bag, "{entry}");
+    }
+    fs::write(&path, "PK").expect("written");
+    assert!(!is_zipped(&path) && !is_zipped(space.path()));
 }

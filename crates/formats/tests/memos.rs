@@ -356,3 +356,41 @@ fn a_memo_with_too_many_files_is_kept() {
     assert_eq!((drafts["1 1690000000"].memory.attachments.len(), drafts.contains_key("attachment 1099 1690000000")), (1000, true));
     assert_eq!(taken.problems.iter().filter(|problem| problem.contains("has more than 1,000 files")).count(), 3, "{:?}", taken.problems);
 }
+
+#[test]
+fn what_changes_by_itself_changes_nothing_and_what_is_too_long_is_named() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("memos_prod.db");
+    made(
+        &path,
+        &format!(
+            r#"CREATE TABLE user (id INTEGER PRIMARY KEY, username TEXT);
+            CREATE TABLE memo (id INTEGER PRIMARY KEY, uid TEXT, created_ts BIGINT, content TEXT, payload TEXT);
+            CREATE TABLE attachment (id INTEGER PRIMARY KEY, uid TEXT, filename TEXT, memo_id INTEGER, storage_type TEXT, reference TEXT, payload TEXT, long TEXT);
+            INSERT INTO memo VALUES (1, 'aa', 1, 'nowhere', '{{"location":{{"placeholder":"Home"}}}}');
+            INSERT INTO memo VALUES (2, 'bb', 1, 'zero', '{{"location":{{"latitude":0,"longitude":0}}}}');
+            INSERT INTO memo VALUES (3, 'cc', 1, 'north', '{{"location":{{"latitude":5}}}}');
+            INSERT INTO attachment VALUES (1, 'ff', 'a.png', 1, 'S3', 'https://b.example/a.png?X-Amz-Signature=one', '{{"s3Object":{{"key":"k","lastPresignedTime":"1"}}}}', '{}');"#,
+            "x".repeat(70_000)
+        ),
+    );
+    let first = take(&path, None).expect("readable");
+    let drafts = ids(&first);
+    let place = drafts["aa"].place.as_ref().expect("a place");
+    assert_eq!((place.name.as_str(), place.position, drafts["aa"].memory.position), ("Home", None, None));
+    assert_eq!((drafts["bb"].memory.position, drafts["bb"].place.is_some()), (None, false));
+    assert_eq!(drafts["cc"].memory.position.map(|at| (at.latitude, at.longitude)), Some((5.0, 0.0)));
+    assert!(!drafts["aa"].memory.attachments[0].custom.contains_key("long"));
+    assert!(first.problems.iter().any(|problem| problem.contains("its field `long` was left out")), "{:?}", first.problems);
+    made(
+        &path,
+        r#"UPDATE attachment SET reference = 'https://b.example/a.png?X-Amz-Signature=two', payload = '{"s3Object":{"key":"k","lastPresignedTime":"2"}}'"#,
+    );
+    assert_eq!(take(&path, None).expect("readable").drafts, first.drafts, "signed anew, it is the same");
+
+    // What only is called as a database of Memos may be read as something else.
+    let notes = tempfile::tempdir().expect("space");
+    fs::write(notes.path().join("memos_old.db"), "no database").expect("written");
+    fs::write(notes.path().join("note.md"), "a note").expect("written");
+    assert!(take(notes.path(), None).err().expect("refused").to_string().contains("--format"));
+}

@@ -299,3 +299,16 @@ fn odd_pages_are_kept_or_named() {
     let twice = take(space.path(), Some(Format::Notion)).expect("readable");
     assert!(twice.drafts == taken.drafts, "the same twice");
 }
+
+#[test]
+fn what_looks_like_a_link_in_code_stays() {
+    let space = tempfile::tempdir().expect("space");
+    fs::write(space.path().join("a.png"), "a picture").expect("written");
+    let code = "```js\nhandlers[name](event); [x](a.png)\n<img src=\"a.png\"/>\n```\n`list[0](a.png)`";
+    let text = format!("# Page\n\n{code} calls[it](later) ![](a.png) ![](lost) [b](b.pdf)\n");
+    fs::write(space.path().join(format!("Page {ID}.md")), text).expect("written");
+    let taken = take(space.path(), Some(Format::Notion)).expect("readable");
+    let expected = "calls[it](later) ![](keepsake:attachment/a) ![](keepsake:attachment/lost) [b](keepsake:attachment/b)\n";
+    assert_eq!(taken.drafts[0].memory.text, format!("{code} {expected}"));
+    assert_eq!((taken.drafts[0].files.len(), taken.problems.len()), (1, 2), "{:?}", taken.problems);
+}

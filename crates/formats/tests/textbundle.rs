@@ -197,6 +197,8 @@ fn odd_bundles_are_kept_or_named() {
     let id = |taken: &Taken| taken.drafts[0].memory.source.as_ref().expect("a source").id.clone();
     let alone = take(&space.path().join("group/inner/A.textbundle"), None).expect("a bundle is a folder");
     assert_eq!((alone.drafts.len(), alone.drafts[0].files.len()), (1, 4));
+    let typed = take(&space.path().join("group/../group/inner/A.textbundle/."), None).expect("the same folder");
+    assert_eq!(id(&typed), id(&alone), "however its path is typed");
     let pack = space.path().join("flat.textpack");
     let mut zip = zip::ZipWriter::new(File::create(&pack).expect("made"));
     for (name, text) in [("info.json", info), ("text.md", "# Flat\n")] {
@@ -240,4 +242,16 @@ fn keys_are_free_and_files_are_counted() {
     }
     let detected = keepsake_formats::import::detect(&keepsake_formats::import::Input::open(space.path()).expect("open"));
     assert_eq!(detected.expect("found out"), Format::Markdown);
+}
+
+#[test]
+fn long_lines_of_beginnings_take_no_time() {
+    let space = tempfile::tempdir().expect("space");
+    let path = space.path().join("Long.textbundle");
+    fs::create_dir(&path).expect("made");
+    fs::write(path.join("info.json"), r#"{"net.shinyfrog.bear":{"creationDate":"2024-01-01T00:00:00Z","pinned":1}}"#).expect("written");
+    let text = format!("{}{} #last", "[assets/".repeat(100_000), " # #".repeat(200_000));
+    fs::write(path.join("text.md"), &text).expect("written");
+    let taken = take(&path, Some(Format::TextBundle)).expect("readable");
+    assert_eq!((taken.drafts[0].memory.text == text, tags(&taken.drafts[0])), (true, vec!["last"]));
 }

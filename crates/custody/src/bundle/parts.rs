@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keepsake_formats::{bag::Container, import::Input};
+use keepsake_formats::{
+    bag::{self, Container},
+    import::Input,
+};
 
 use crate::{CustodyError, CustodyResult};
 
@@ -88,6 +91,8 @@ fn neighbours(folder: &Path, wanted: Option<&Group>, known: Option<(&Path, &Inpu
     for path in paths.into_iter().take(NEIGHBOURS_MAX) {
         let input = match known {
             Some((known, input)) if known.file_name() == path.file_name() => Some(input.clone()),
+            // Opened, an archive of archives is unpacked, and a folder of downloads has many that are none of ours.
+            _ if Container::of(&path) == Container::Zip && !bag::is_zipped(&path) => None,
             // What cannot be read is no part; one that is missing is named later.
             _ => Input::open(&path).ok(),
         };

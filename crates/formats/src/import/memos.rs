@@ -239,18 +239,21 @@ fn payload(fields: &mut Map<String, Value>, draft: &mut Draft) {
 
 /// The place of a memo; answers whether it was one.
 fn place(mut location: Map<String, Value>, draft: &mut Draft) -> bool {
-    let degrees = |name: &str| location.get(name).and_then(Value::as_f64);
-    // Where there is none, Memos writes zero.
-    let (latitude, longitude) = (degrees("latitude").unwrap_or_default(), degrees("longitude").unwrap_or_default());
+    // Memos leaves out what is zero; where both are, nobody chose a point.
+    let degrees = |name: &str| location.get(name).map_or(Some(0.0), Value::as_f64);
+    let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude")) else { return false };
     let Ok(position) = Position::new(latitude, longitude) else { return false };
-    draft.memory.position = Some(position);
-    let Some(name) = text(&location, "placeholder").map(str::to_owned) else { return location.keys().all(|key| key.ends_with("itude")) };
+    let position = Some(position).filter(|_| latitude != 0.0 || longitude != 0.0);
+    draft.memory.position = position;
+    let Some(name) = text(&location, "placeholder").map(str::to_owned) else {
+        return position.is_some() && location.keys().all(|key| key.ends_with("itude"));
+    };
     for taken in ["placeholder", "latitude", "longitude"] {
         location.remove(taken);
     }
     let custom = location.into_iter().collect();
     let (area, country, locality, extra) = (None, None, None, BTreeMap::new());
-    draft.place = Some(Place { area, country, custom, id: PlaceId::from_bytes([0; 16]), locality, name, position: Some(position), extra });
+    draft.place = Some(Place { area, country, custom, id: PlaceId::from_bytes([0; 16]), locality, name, position, extra });
     true
 }
 

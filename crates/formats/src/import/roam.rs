@@ -6,7 +6,7 @@
 
 mod marks;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use keepsake_record::{Kind, LocalDay, Sha256Digest, Timestamp, When, Zone, canonical_line, settle_value};
 use serde_json::{Map, Value};
@@ -100,7 +100,7 @@ struct Outline {
     said: Map<String, Value>,
     /// The blocks that others name, each with the page that it is on.
     named: BTreeMap<String, String>,
-    lost: Vec<String>,
+    lost: BTreeSet<String>,
     /// Bytes of other blocks so far.
     followed: usize,
     times: Vec<Timestamp>,
@@ -166,7 +166,7 @@ impl Graph<'_> {
             draft.memory.tags.extend(tags(piece).into_iter().filter_map(|tag| tag.parse().ok()));
         }
         if !outline.lost.is_empty() {
-            let lost = outline.lost.join(", ");
+            let lost = outline.lost.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             sink.problem(Problem::new(&draft.origin, format!("names blocks that are not in the export; they stand as {lost}")));
         }
         if !outline.named.is_empty() {
@@ -269,8 +269,9 @@ impl Graph<'_> {
         while let Some(at) = rest.find("((") {
             let (before, after) = rest.split_at(at);
             out.push_str(before);
-            let uid = after[2..].split(')').next().unwrap_or_default();
-            let is_whole = after[2 + uid.len()..].starts_with("))") && !uid.is_empty() && uid.chars().all(is_of_uid);
+            let uid = &after[2..];
+            let uid = &uid[..uid.find(|c: char| !is_of_uid(c)).unwrap_or(uid.len())];
+            let is_whole = after[2 + uid.len()..].starts_with("))") && !uid.is_empty();
             if !is_whole {
                 out.push('(');
                 rest = &after[1..];
@@ -292,8 +293,8 @@ impl Graph<'_> {
                     out.push_str(words.trim());
                 }
                 None => {
-                    if is_uid(uid) && !outline.lost.iter().any(|lost| lost == reference) {
-                        outline.lost.push(reference.to_owned());
+                    if is_uid(uid) {
+                        outline.lost.insert(reference.to_owned());
                     }
                     out.push_str(reference);
                 }

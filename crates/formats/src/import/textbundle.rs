@@ -4,7 +4,11 @@
 //! Bear says when a note was made and changed, and writes tags into the text. Notes in Bear's trash are passed over, and named. A bundle
 //! without an id is known by its name and its words, so that another one of that name never replaces it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use keepsake_record::{
     ATTACHMENTS_MAX, Attachment, Expected, Kind, Sha256Digest, Timestamp, When, Zone, canonical_line, rewrite_links, settle_value,
@@ -19,7 +23,7 @@ use super::{
     html,
     markdown::percent_decode,
     media_type::media_type,
-    spans::{may_begin_tag, spans},
+    spans::{may_begin_tag, spans, up_to},
 };
 
 /// What a bundle's folder is called.
@@ -126,7 +130,8 @@ impl<'a> Bundle<'a> {
             self.used.extend(self.files.iter().map(|file| file.path.as_str()));
             return Ok(());
         }
-        let name = origin.rsplit('/').next().unwrap_or(&origin).chars().take(200).collect::<String>();
+        let name = if here.is_empty() { own_name(self.input) } else { origin.rsplit('/').next().unwrap_or(&origin).to_owned() };
+        let name = name.chars().take(200).collect::<String>();
         let own = bear.remove("uniqueIdentifier").and_then(|id| id.as_str().filter(|id| (1..=256).contains(&id.len())).map(str::to_owned));
         let mut draft = Draft::new("textbundle", own.unwrap_or_else(|| format!("{name}#{digest}")), &origin, digest, self.options);
         draft.memory.kind = Kind::Note;
@@ -297,6 +302,13 @@ impl<'a> Bundle<'a> {
     }
 }
 
+/// What the input itself is called, however its path was typed.
+fn own_name(input: &Input) -> String {
+    let typed = PathBuf::from(input.describe());
+    let path = fs::canonicalize(&typed).unwrap_or(typed);
+    path.file_name().map(|name| name.to_string_lossy().chars().filter(|c| !c.is_control()).collect()).unwrap_or_default()
+}
+
 /// Bear writes 1 and 0.
 fn is_set(value: Option<&Value>) -> bool {
     value.is_some_and(|value| *value == Value::Bool(true) || value.as_i64().is_some_and(|number| number != 0))
@@ -319,11 +331,10 @@ fn old_links(text: &str) -> String {
     while let Some(at) = rest.find("[assets/") {
         let (before, after) = rest.split_at(at);
         out.push_str(before);
-        let inner = after[1..].split(']').next().unwrap_or_default();
-        let behind =
-            after.get(inner.len() + 2..).filter(|behind| !behind.starts_with(['(', '[', ':']) && !inner.contains(['\n', '[', '(']));
-        match behind {
-            Some(behind) => {
+        let inner = up_to(&after[1..], "]").filter(|inner| !inner.contains(['[', '(']));
+        let found = inner.map(|inner| (inner, &after[inner.len() + 2..]));
+        match found.filter(|(_, behind)| !behind.starts_with(['(', '[', ':'])) {
+            Some((inner, behind)) => {
                 out.push_str(&format!("![]({})", inner.replace(' ', "%20")));
                 rest = behind;
             }
@@ -340,9 +351,13 @@ fn old_links(text: &str) -> String {
 /// `#word`, `#word/deeper`, and `#several words#`.
 fn tags(piece: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    let mut at = 0;
+    let (mut at, mut line_end) = (0, 0);
     while let Some(next) = piece[at..].find('#').map(|next| at + next) {
-        let after = piece[next + 1..].lines().next().unwrap_or_default();
+        // The end of a line is looked for once, however many marks are on it.
+        if next >= line_end {
+            line_end = piece[next..].find('\n').map_or(piece.len(), |end| next + end);
+        }
+        let after = &piece[next + 1..line_end];
         at = next + 1;
         let is_begin = after.chars().next().is_some_and(|first| first.is_alphanumeric() || !(first.is_ascii() || first.is_whitespace()));
         if !is_begin || !may_begin_tag(&piece[..next]) {

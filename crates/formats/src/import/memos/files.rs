@@ -24,6 +24,11 @@ use crate::import::{
 const IDS: [&str; 3] = ["uid", "resource_name", "public_id"];
 const PLACES: [&str; 3] = ["reference", "internal_path", "external_link"];
 
+/// What of a bucket's object changes by itself, or is nobody's memory, as its secret key.
+const PASSING: [&str; 4] = ["s3Config", "s3_config", "lastPresignedTime", "last_presigned_time"];
+/// So many bytes of a file's row are kept: each memo that has the file has them.
+const FIELDS_BYTES: usize = 64 << 10;
+
 /// A file of an instance.
 struct Held {
     fields: Map<String, Value>,
@@ -39,6 +44,8 @@ pub(super) struct Files<'a> {
     held: BTreeMap<i64, Held>,
     /// The files of a memo, in order.
     of_memo: BTreeMap<i64, Vec<i64>>,
+    /// Each memo with each of its files.
+    tied: BTreeSet<(i64, i64)>,
     attached: BTreeSet<i64>,
     used: BTreeSet<String>,
 }
@@ -47,12 +54,13 @@ impl<'a> Files<'a> {
     pub(super) fn new(place: &'a DatabaseInput, input: &Input) -> Result<Self, ReadError> {
         let is_database = |path: &str| path.strip_prefix(place.name()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
         let here = input.files()?.into_iter().filter(|file| !is_database(&file.path)).map(|file| (file.path, file.bytes)).collect();
-        let (held, of_memo, attached, used) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Ok(Self { place, here, held, of_memo, attached, used })
+        let (held, of_memo) = (BTreeMap::new(), BTreeMap::new());
+        let (tied, attached, used) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Ok(Self { place, here, held, of_memo, tied, attached, used })
     }
 
     /// Takes a row, and its bytes out of the database into a file.
-    pub(super) fn take(&mut self, id: i64, row: Row, sink: &mut dyn Sink) -> Result<(), ReadError> {
+    pub(super) fn take(&mut self, id: i64, mut row: Row, sink: &mut dyn Sink) -> Result<(), ReadError> {
         if self.held.contains_key(&id) {
             sink.problem(Problem::new(self.origin(id), "is there twice; the second one was left out"));
             return Ok(());
@@ -75,15 +83,19 @@ impl<'a> Files<'a> {
         if let Some(memo) = number(&row.fields, "memo_id") {
             self.tie(memo, id);
         }
+        for name in cut(&mut row.fields) {
+            let reason = format!("its field `{}` was left out: the row is longer than 64 KiB", name.escape_debug());
+            sink.problem(Problem::new(self.origin(id), reason));
+        }
+        clean(&mut row.fields);
         self.held.insert(id, Held { fields: row.fields, path, bytes });
         Ok(())
     }
 
     /// Says that a memo has a file.
     pub(super) fn tie(&mut self, memo: i64, file: i64) {
-        let files = self.of_memo.entry(memo).or_default();
-        if !files.contains(&file) {
-            files.push(file);
+        if self.tied.insert((memo, file)) {
+            self.of_memo.entry(memo).or_default().push(file);
         }
     }
 
@@ -147,7 +159,7 @@ impl<'a> Files<'a> {
         match &held.path {
             Some(path) => draft.files.push(DraftFile { key: key.clone(), path: path.clone() }),
             None => {
-                let place = PLACES.iter().find_map(|name| text(&fields, name)).map(without_signature);
+                let place = PLACES.iter().find_map(|name| text(&fields, name)).map(str::to_owned);
                 let reason = match &place {
                     Some(place) if place.contains("://") || text(&fields, "storage_type") == Some("S3") => {
                         format!("its file {name} is at {place}, from where nothing is fetched; download it in Memos and add it")
@@ -169,21 +181,6 @@ impl<'a> Files<'a> {
         let creator = number(&fields, "creator_id").map(|creator| known.user(creator));
         if let Some(creator) = creator.filter(|creator| draft.memory.custom.get("creator") != Some(creator)) {
             fields.insert("creator".into(), creator);
-        }
-        for place in PLACES {
-            if let Some(address) = text(&fields, place).map(without_signature) {
-                fields.insert(place.into(), address.into());
-            }
-        }
-        let payload = text(&fields, "payload").and_then(|payload| serde_json::from_str::<Value>(payload).ok());
-        if let Some(mut payload) = payload {
-            // The bucket's secret key is nobody's memory.
-            for object in ["s3Object", "s3_object"] {
-                payload.get_mut(object).and_then(Value::as_object_mut).into_iter().for_each(|object| {
-                    object.retain(|field, _| !["s3Config", "s3_config"].contains(&field.as_str()));
-                });
-            }
-            fields.insert("payload".into(), payload);
         }
         for taken in ["id", "memo_id", "creator_id", "filename", "type"] {
             fields.remove(taken);
@@ -221,6 +218,41 @@ impl<'a> Files<'a> {
 
     pub(super) fn is_used(&self, path: &str) -> bool {
         self.used.contains(path)
+    }
+}
+
+/// Takes out of a row what is too long to be said at every memo that has the file; answers what.
+fn cut(fields: &mut Map<String, Value>) -> Vec<String> {
+    let (mut left, mut out) = (FIELDS_BYTES, Vec::new());
+    fields.retain(|name, value| match left.checked_sub(value.as_str().map_or(0, str::len)) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => {
+            out.push(name.clone());
+            false
+        }
+    });
+    out
+}
+
+/// Leaves of a row what stays as it is while nobody changes the file: Memos signs addresses anew every few days.
+fn clean(fields: &mut Map<String, Value>) {
+    for place in PLACES {
+        let address = text(fields, place).map(without_signature);
+        if let Some(address) = address {
+            fields.insert(place.into(), address.into());
+        }
+    }
+    let payload = text(fields, "payload").and_then(|payload| serde_json::from_str::<Value>(payload).ok());
+    if let Some(mut payload) = payload {
+        for object in ["s3Object", "s3_object"] {
+            if let Some(object) = payload.get_mut(object).and_then(Value::as_object_mut) {
+                object.retain(|field, _| !PASSING.contains(&field.as_str()));
+            }
+        }
+        fields.insert("payload".into(), payload);
     }
 }
 

@@ -27,6 +27,15 @@ pub(super) struct Links<'a> {
 impl Links<'_> {
     /// Where a link leads that names a file; `None`: it leads elsewhere, or to a page.
     pub fn target(&mut self, link: &str) -> Option<String> {
+        self.lead(link, true)
+    }
+
+    /// The same in Markdown, where `list[one](two)` looks like a link: unless it is a picture, what is not there has to look like a path.
+    pub fn written(&mut self, link: &str, is_picture: bool) -> Option<String> {
+        self.lead(link, is_picture || is_path(link))
+    }
+
+    fn lead(&mut self, link: &str, may_be_missing: bool) -> Option<String> {
         if link.is_empty() || link.contains("://") || link.starts_with(['#', '/']) || has_scheme(link) {
             return None;
         }
@@ -38,7 +47,8 @@ impl Links<'_> {
         match found {
             Some(path) if super::is_page(&path) && super::named_after(&path).is_some() => None,
             Some(path) => self.attach(path),
-            None => self.miss(&percent_decode(link)),
+            None if may_be_missing => self.miss(&percent_decode(link)),
+            None => None,
         }
     }
 
@@ -101,6 +111,13 @@ impl Links<'_> {
         self.draft.memory.attachments.push(attachment);
         key
     }
+}
+
+/// Whether a link has a folder or the ending of a file.
+fn is_path(link: &str) -> bool {
+    let link = link.split(['#', '?']).next().unwrap_or(link);
+    let is_ending = |ending: &str| (1..=10).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    link.contains('/') || link.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && is_ending(ending))
 }
 
 /// `mailto:`, `data:`, `tel:` and whatever else is no path.

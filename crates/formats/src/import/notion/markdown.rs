@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{super::markup, links::Links, page::Page, properties::Property};
+use super::{
+    super::{markup, spans::spans},
+    links::Links,
+    page::Page,
+    properties::Property,
+};
 
 /// Reads a page. The columns of its database tell properties from a text that looks like them.
 pub(super) fn read(text: &str, columns: Option<&BTreeSet<String>>, links: &mut Links<'_>) -> Page {
@@ -12,10 +17,18 @@ pub(super) fn read(text: &str, columns: Option<&BTreeSet<String>>, links: &mut L
     };
     let (properties, body) = columns.map_or((Vec::new(), rest), |columns| split(rest, columns));
     for property in &properties {
-        rewrite(&property.value, &mut |link| links.target(link));
+        in_prose(&property.value, |piece| rewrite(piece, &mut |link, is_picture| links.written(link, is_picture)));
     }
-    let text = markup::pictures(body, &mut |source, _| links.target(source));
-    Page { title, text: rewrite(&text, &mut |link| links.target(link)), properties, ..Page::default() }
+    let text = in_prose(body, |piece| {
+        let piece = markup::pictures(piece, &mut |source, _| links.target(source));
+        rewrite(&piece, &mut |link, is_picture| links.written(link, is_picture))
+    });
+    Page { title, text, properties, ..Page::default() }
+}
+
+/// Changes what is prose; in code brackets are no links.
+fn in_prose(text: &str, mut change: impl FnMut(&str) -> String) -> String {
+    spans(text).into_iter().map(|(piece, is_code)| if is_code { piece.to_owned() } else { change(piece) }).collect()
 }
 
 /// Takes the lines of properties off the beginning: each begins with the name of a column, and an empty line ends them.
@@ -46,16 +59,18 @@ fn split<'a>(text: &'a str, columns: &BTreeSet<String>) -> (Vec<Property>, &'a s
     (properties, if at == 0 { text } else { rest })
 }
 
-/// Replaces the targets of links for which there is a new one. Names of files hold brackets, too, which Notion leaves as they are.
-fn rewrite(text: &str, to: &mut dyn FnMut(&str) -> Option<String>) -> String {
+/// Replaces the targets of links for which there is a new one; whether it is a picture is told, too. Names of files hold brackets, which
+/// Notion leaves as they are.
+fn rewrite(text: &str, to: &mut dyn FnMut(&str, bool) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("](") {
         let (before, after) = rest.split_at(at + 2);
         out.push_str(before);
+        let is_picture = before.rfind('[').is_some_and(|at| before[..at].ends_with('!'));
         let end = end_of(after);
         let target = &after[..end];
-        match to(target.trim_start_matches('<').trim_end_matches('>')) {
+        match to(target.trim_start_matches('<').trim_end_matches('>'), is_picture) {
             Some(new) => out.push_str(&new),
             None => out.push_str(target),
         }
@@ -91,11 +106,12 @@ mod tests {
     fn targets_may_hold_brackets() {
         let text = "![a](x%20(1).png) [b](<y z.pdf>) [c](https://d) [open](";
         let mut seen = Vec::new();
-        let out = rewrite(text, &mut |link| {
-            seen.push(link.to_owned());
+        let out = rewrite(text, &mut |link, is_picture| {
+            seen.push((link.to_owned(), is_picture));
             (!link.contains("://") && !link.is_empty()).then(|| "K".to_owned())
         });
-        assert_eq!(seen, ["x%20(1).png", "y z.pdf", "https://d", ""]);
+        let seen: Vec<_> = seen.iter().map(|(link, is_picture)| (link.as_str(), *is_picture)).collect();
+        assert_eq!(seen, [("x%20(1).png", true), ("y z.pdf", false), ("https://d", false), ("", false)]);
         assert_eq!(out, "![a](K) [b](K) [c](https://d) [open](");
     }
 

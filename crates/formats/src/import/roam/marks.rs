@@ -1,6 +1,6 @@
 //! How Roam marks what Markdown marks in another way.
 
-use crate::import::spans::may_begin_tag;
+use crate::import::spans::{may_begin_tag, up_to};
 
 /// Whether a uid may hold a character.
 pub(super) fn is_of_uid(c: char) -> bool {
@@ -67,7 +67,7 @@ pub(super) fn tags(piece: &str) -> Vec<&str> {
     for (at, _) in piece.match_indices('#').filter(|(at, _)| may_begin_tag(&piece[..*at])) {
         let after = &piece[at + 1..];
         if let Some(inner) = after.strip_prefix("[[") {
-            found.extend(inner.split_once("]]").map(|(name, _)| name).filter(|name| !name.contains(['[', '\n'])));
+            found.extend(up_to(inner, "]]").filter(|name| !name.contains('[')));
             continue;
         }
         let end = after.find(|c: char| c.is_whitespace() || ",;!?()[]{}\"'`^*|<>#，。、".contains(c)).unwrap_or(after.len());

@@ -16,7 +16,7 @@ use keepsake_custody::{
 };
 use keepsake_record::{MemoryId, OwnerId};
 use keepsake_testing::Dice;
-use keepsake_vault::{AuditEntry, ExportRow, Moment, Outcome};
+use keepsake_vault::{ExportRow, Moment};
 
 use crate::{
     histories::{change, seed},
@@ -58,8 +58,7 @@ async fn erase(home: &Home, id: &MemoryId) {
     drop(home.custody.delete_memory(home.owner, &id.to_string()).await);
     let mut write = home.custody.vault().write(home.owner, "test").await.expect("write");
     write.redact_memory(id).await.expect("redact");
-    let (owner, actor, subject, detail) = (Some(home.owner), "test".into(), String::new(), serde_json::json!({}));
-    write.commit(&AuditEntry { owner, actor, verb: "test", subject, outcome: Outcome::Complete, detail }).await.expect("commit");
+    write.commit(&home.entry()).await.expect("commit");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,14 +54,7 @@ async fn one_that_was_removed_and_one_that_was_added_are_named() {
     assert!(verify(&home).await.is_sound(), "what this home made is recorded, whatever it is of");
     // The catalogue of a copy of the database from before does not know it: neither does it know any other's.
     let strange = home.custody.snapshots(home.owner, &Source::Home).await.expect("list").0.pop().expect("one").id;
-    let nothing = keepsake_vault::AuditEntry {
-        owner: Some(home.owner),
-        actor: "test".into(),
-        verb: "test",
-        subject: String::new(),
-        outcome: keepsake_vault::Outcome::Complete,
-        detail: serde_json::json!({}),
-    };
+    let nothing = home.entry();
     home.custody.vault().strike_snapshots(Some(home.owner), std::slice::from_ref(&strange), &nothing).await.expect("strike");
     let report = verify(&home).await;
     assert_eq!(report.foreign_snapshots, std::slice::from_ref(&strange));

@@ -49,14 +49,7 @@ async fn tell_more(home: &Home, id: MemoryId) {
     let mut write = home.custody.vault().write(home.owner, "test").await.expect("write");
     write.put_insight(&insight(1, vec![id], "tick of an insight")).await.expect("put");
     write.put_insight(&insight(2, vec![MemoryId::from_parts(1, [1; 10])], "of others")).await.expect("put");
-    let entry = keepsake_vault::AuditEntry {
-        owner: Some(home.owner),
-        actor: "test".into(),
-        verb: "test",
-        subject: String::new(),
-        outcome: keepsake_vault::Outcome::Complete,
-        detail: serde_json::json!({}),
-    };
+    let entry = home.entry();
     write.commit(&entry).await.expect("commit");
 }
 
@@ -131,14 +124,7 @@ async fn rewriting_the_backups_is_backing_up_without_it() {
         drop(other.delete_memory(home.owner, &id.to_string()).await);
         let mut write = other.vault().write(home.owner, "test").await.expect("write");
         write.redact_memory(&id).await.expect("redact");
-        let entry = keepsake_vault::AuditEntry {
-            owner: Some(home.owner),
-            actor: "test".into(),
-            verb: "test",
-            subject: String::new(),
-            outcome: keepsake_vault::Outcome::Complete,
-            detail: serde_json::json!({}),
-        };
+        let entry = home.entry();
         write.commit(&entry).await.expect("commit");
         let fresh = other.backup(home.owner, BackupKind::Full, Arc::new(Silent)).await.expect("backup");
         let expected = other.snapshot_files(home.owner, &Source::Home, "latest", "data").await.expect("ls");

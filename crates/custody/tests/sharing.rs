@@ -38,14 +38,7 @@ async fn records_tell_what_was_meant() {
     let mut write = home.custody.vault().write(home.owner, "test").await.expect("write");
     let hidden = Memory { sensitivity: Sensitivity::Sensitive, ..secret.clone() };
     assert!(write.put_memory(&hidden).await.expect("put"));
-    let entry = keepsake_vault::AuditEntry {
-        owner: Some(home.owner),
-        actor: "test".into(),
-        verb: "test",
-        subject: String::new(),
-        outcome: keepsake_vault::Outcome::Complete,
-        detail: serde_json::json!({}),
-    };
+    let entry = home.entry();
     write.commit(&entry).await.expect("commit");
 
     // The memory with every field is sensitive, too: named by the filter, it is there.

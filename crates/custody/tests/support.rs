@@ -39,6 +39,12 @@ impl Home {
         self.custody = opened.with_limits_for_tests(SMALL);
     }
 
+    /// What a write that a test makes by itself ends with.
+    pub fn entry(&self) -> AuditEntry {
+        let (owner, subject, detail) = (Some(self.owner), String::new(), serde_json::json!({}));
+        AuditEntry { owner, actor: "test".into(), verb: "test", subject, outcome: Outcome::Complete, detail }
+    }
+
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("home")
     }
@@ -141,9 +147,7 @@ impl Home {
                 .await
                 .expect("put");
         }
-        let (owner, subject, detail) = (Some(self.owner), String::new(), serde_json::json!({}));
-        let entry = AuditEntry { owner, actor: "test".into(), verb: "test", subject, outcome: Outcome::Complete, detail };
-        write.commit(&entry).await.expect("commit");
+        write.commit(&self.entry()).await.expect("commit");
         for (name, line) in [("Memory", line.as_str()), ("Attachment", &serde_json::json!(memory.attachments[0]).to_string())] {
             let schema = keepsake_record::bundle_schema();
             let record: serde_json::Value = serde_json::from_str(line).expect("JSON");

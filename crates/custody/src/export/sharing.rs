@@ -120,7 +120,8 @@ impl<'a> Sharing<'a> {
         }
         // What exactly went wrong may name places and files of this machine.
         let bytes = self.originals.read(&original.sha256, original.bytes).map_err(|_| "its file could not be read".to_owned())?;
-        copies::stripped(&bytes)
+        // One strange photo does not keep the others from their copies.
+        std::panic::catch_unwind(|| copies::stripped(&bytes)).unwrap_or_else(|_| Err("its decoder failed".into()))
     }
 
     fn is_new(&self, path: &str) -> bool {

@@ -17,14 +17,15 @@ const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "misc", "m
 /// Who may know SQL beside the vault: another program's database is a format. Tests make such databases.
 const FOREIGN_SQL: &str = "crates/formats/src/import/memos/database.rs";
 /// Which crates may know which: the arrows of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("testing", &[]),
     ("record", &[]),
     ("storage", &[]),
     ("formats", &["record"]),
     ("press", &["record", "formats"]),
     ("vault", &["record", "storage"]),
-    ("repository", &["storage"]),
+    ("hashing", &[]),
+    ("repository", &["storage", "hashing"]),
     ("custody", &["record", "storage", "formats", "vault", "repository"]),
     ("cli", &["record", "custody", "press"]),
 ];

@@ -65,19 +65,13 @@ impl MasterKey {
     }
 }
 
-/// Appends `IV ‖ ciphertext ‖ MAC` of a plaintext to a buffer.
-pub fn seal(key: &MasterKey, iv: [u8; 16], plaintext: &[u8], out: &mut Vec<u8>) {
-    seal_each(key, iv, plaintext, out, |_| ());
-}
-
-/// So much is enciphered, authenticated and hashed before going on: it stays in the first-level cache meanwhile.
+/// So much is enciphered and authenticated, or deciphered and hashed, before going on: it stays in the first-level cache meanwhile.
 const STRIDE_BYTES: usize = 16 << 10;
 
-/// As [`seal`], and `each` sees every piece of what is appended while it is at hand.
-pub(crate) fn seal_each(key: &MasterKey, iv: [u8; 16], plaintext: &[u8], out: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
+/// Appends `IV ‖ ciphertext ‖ MAC` of a plaintext to a buffer.
+pub fn seal(key: &MasterKey, iv: [u8; 16], plaintext: &[u8], out: &mut Vec<u8>) {
     out.reserve(plaintext.len() + OVERHEAD_BYTES);
     out.extend_from_slice(&iv);
-    each(&iv);
     let mut cipher = ctr::Ctr128BE::<Aes256>::new(&key.encrypt.into(), &iv.into());
     let mut mac = key.one_time(&iv);
     let (strides, rest) = plaintext.as_chunks::<STRIDE_BYTES>();
@@ -87,14 +81,12 @@ pub(crate) fn seal_each(key: &MasterKey, iv: [u8; 16], plaintext: &[u8], out: &m
         let piece = &mut out[start..];
         cipher.apply_keystream(piece);
         mac.update(Block::<Poly1305>::slice_as_chunks(piece).0);
-        each(piece);
     }
     let start = out.len();
     out.extend_from_slice(rest);
     cipher.apply_keystream(&mut out[start..]);
     let mac = finish_mac(mac, &out[start..]);
     out.extend_from_slice(&mac);
-    each(&out[start..]);
 }
 
 /// Whole blocks go through the wide path, which `compute_unpadded` does not take.
@@ -112,8 +104,14 @@ pub fn open(key: &MasterKey, sealed: &[u8]) -> Option<Vec<u8>> {
 
 /// As [`open`], into a buffer, whose former content goes; `each` sees every piece of the plaintext while it is at hand, before the
 /// MAC is known. Answers whether the MAC is right; where it is not, the buffer is empty and what `each` saw is worth nothing.
-pub(crate) fn open_each(key: &MasterKey, sealed: &[u8], out: &mut Vec<u8>, mut each: impl FnMut(&[u8])) -> bool {
+pub(crate) fn open_each(key: &MasterKey, sealed: &[u8], out: &mut Vec<u8>, each: impl FnMut(&[u8])) -> bool {
     out.clear();
+    append_opened(key, sealed, out, each)
+}
+
+/// As [`open_each`], behind what is in the buffer, which stays in any case.
+pub(crate) fn append_opened(key: &MasterKey, sealed: &[u8], out: &mut Vec<u8>, mut each: impl FnMut(&[u8])) -> bool {
+    let before = out.len();
     let Some((iv, rest)) = sealed.split_first_chunk::<16>() else { return false };
     let Some((text, mac)) = rest.split_last_chunk::<16>().filter(|_| *iv != [0; 16]) else { return false };
     out.reserve(text.len());
@@ -128,7 +126,8 @@ pub(crate) fn open_each(key: &MasterKey, sealed: &[u8], out: &mut Vec<u8>, mut e
     if same(&finish_mac(right, rest), mac) {
         return true;
     }
-    out.zeroize();
+    out[before..].zeroize();
+    out.truncate(before);
     false
 }
 
@@ -198,9 +197,8 @@ mod tests {
     fn strides_change_nothing() {
         for length in [0, 1, STRIDE_BYTES - 1, STRIDE_BYTES, STRIDE_BYTES + 1, 3 * STRIDE_BYTES, 3 * STRIDE_BYTES + 17] {
             let plain: Vec<u8> = (0..length).map(|i| (i * 31 % 251) as u8).collect();
-            let (mut out, mut seen) = (Vec::new(), Vec::new());
-            seal_each(&key(), [9; 16], &plain, &mut out, |piece| seen.extend_from_slice(piece));
-            assert_eq!(seen, out);
+            let mut out = Vec::new();
+            seal(&key(), [9; 16], &plain, &mut out);
             let mut text = plain.clone();
             ctr::Ctr128BE::<Aes256>::new(&key().encrypt.into(), &[9; 16].into()).apply_keystream(&mut text);
             let mac = key().one_time(&[9; 16]).compute_unpadded(&text);
@@ -210,6 +208,11 @@ mod tests {
             assert_eq!((&back, &seen), (&plain, &plain), "{length}");
             *out.last_mut().expect("a MAC") ^= 1;
             assert!(!open_each(&key(), &out, &mut back, |_| ()) && back.is_empty());
+            back.extend_from_slice(b"before");
+            assert!(!append_opened(&key(), &out, &mut back, |_| ()));
+            *out.last_mut().expect("a MAC") ^= 1;
+            assert!(append_opened(&key(), &out, &mut back, |_| ()));
+            assert_eq!(back, [b"before", plain.as_slice()].concat(), "{length}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! Packs: sealed blobs, one after another, then the sealed header that lists them.
 
-use sha2::{Digest, Sha256};
+use keepsake_hashing::{Message, Progress};
 
 use crate::{
     Ambient, Id, Location, MasterKey, RepositoryError, RepositoryResult,
-    crypto::{OVERHEAD_BYTES, fresh_iv, open, seal_each},
+    crypto::{OVERHEAD_BYTES, fresh_iv, open, seal},
     index::BlobKind,
 };
 
@@ -35,6 +35,12 @@ impl PackedBlob {
         if self.uncompressed == 0 { 37 } else { 41 }
     }
 
+    /// Where it lies in the pack's bytes.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        let start = self.offset as usize;
+        start..start + self.length as usize
+    }
+
     pub fn location(&self, pack: Id) -> Location {
         Location { pack, offset: self.offset, length: self.length, uncompressed: self.uncompressed }
     }
@@ -45,12 +51,12 @@ pub(crate) fn length(blobs: &[PackedBlob]) -> u64 {
     PACK_FRAME_BYTES + blobs.iter().map(|blob| u64::from(blob.length) + blob.header_bytes()).sum::<u64>()
 }
 
-/// Grows a pack in memory and hashes it while it grows.
+/// Grows a pack in memory, and hashes it beside the blobs that come.
 #[derive(Default)]
 pub(crate) struct PackBuilder {
     bytes: Vec<u8>,
     blobs: Vec<PackedBlob>,
-    hasher: Sha256,
+    hashed: Progress,
 }
 
 impl PackBuilder {
@@ -73,10 +79,18 @@ impl PackBuilder {
         self.bytes.len() >= PACK_TARGET_BYTES || self.blobs.len() >= PACK_BLOBS_MAX
     }
 
+    /// The id of a blob's plaintext. What the pack has grown by since the last one is hashed beside it.
+    pub fn id_of(&mut self, plain: &[u8]) -> Id {
+        let (mut pack, mut plain) = (Message::after(self.hashed, &self.bytes), Message::new(plain));
+        Message::advance_both(&mut pack, &mut plain);
+        self.hashed = pack.progress();
+        Id::from_bytes(plain.finish())
+    }
+
     /// Seals a blob's payload and appends it; `uncompressed` is the length of its plaintext if it is compressed, else 0.
     pub fn push(&mut self, key: &MasterKey, iv: [u8; 16], kind: BlobKind, id: Id, payload: &[u8], uncompressed: u32) {
         let (offset, length) = (self.bytes.len() as u32, (payload.len() + OVERHEAD_BYTES) as u32);
-        seal_each(key, iv, payload, &mut self.bytes, |piece| self.hasher.update(piece));
+        seal(key, iv, payload, &mut self.bytes);
         self.blobs.push(PackedBlob { kind, id, offset, length, uncompressed });
     }
 
@@ -84,14 +98,12 @@ impl PackBuilder {
     pub fn push_sealed(&mut self, blob: &PackedBlob, sealed: &[u8]) {
         self.blobs.push(PackedBlob { offset: self.bytes.len() as u32, ..*blob });
         self.bytes.extend_from_slice(sealed);
-        self.hasher.update(sealed);
     }
 
     /// Takes over the blobs of another pack that did not become full; answers its buffer.
     pub fn absorb(&mut self, other: Self) -> Vec<u8> {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(&other.bytes);
-        self.hasher.update(&other.bytes);
         self.blobs.extend(other.blobs.into_iter().map(|blob| PackedBlob { offset: blob.offset + start, ..blob }));
         other.bytes
     }
@@ -108,11 +120,11 @@ impl PackBuilder {
             }
             header.extend_from_slice(blob.id.as_bytes());
         }
-        seal_each(key, fresh_iv(ambient), &header, &mut self.bytes, |piece| self.hasher.update(piece));
+        seal(key, fresh_iv(ambient), &header, &mut self.bytes);
         let length = ((header.len() + OVERHEAD_BYTES) as u32).to_le_bytes();
         self.bytes.extend_from_slice(&length);
-        self.hasher.update(length);
-        (Id::from_bytes(self.hasher.finalize().into()), self.bytes, self.blobs)
+        let id = Id::from_bytes(Message::after(self.hashed, &self.bytes).finish());
+        (id, self.bytes, self.blobs)
     }
 }
 

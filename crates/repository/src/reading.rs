@@ -6,12 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use keepsake_hashing::Message;
 use keepsake_storage::Caches;
 use sha2::{Digest, Sha256};
 
 use crate::{
     BlobKind, Id, Location, Node, Repository, RepositoryError, RepositoryResult, Tree,
-    crypto::{open, open_each},
+    crypto::{append_opened, open, open_each},
     pack::PackedBlob,
     repository::object,
 };
@@ -94,6 +95,25 @@ impl Repository {
         Ok(&scratch.plain)
     }
 
+    /// As [`Repository::piece`], but behind what is in a buffer, not compared with its name, and only where the index has it first. Answers whether
+    /// it was had.
+    pub(crate) fn append_piece(&self, id: &Id, scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
+        let Some(place) = self.locate(BlobKind::Data, id) else { return false };
+        let start = u64::from(place.offset);
+        let range = start..start + u64::from(place.length);
+        if place.length < READ_ALONE_BYTES {
+            let Ok(pack) = self.whole_pack(&place.pack) else { return false };
+            return pack
+                .get(range.start as usize..range.end as usize)
+                .is_some_and(|sealed| self.append_unnamed(&place, sealed, scratch, out));
+        }
+        let mut sealed = std::mem::take(&mut scratch.sealed);
+        let read = self.store.read_into(&object("data", &place.pack), Some(range), Caches::Use, &mut sealed);
+        let opened = read.is_ok() && self.append_unnamed(&place, &sealed, scratch, out);
+        scratch.sealed = sealed;
+        opened
+    }
+
     fn whole_pack(&self, pack: &Id) -> RepositoryResult<Bytes> {
         let slot = {
             let mut packs = self.packs.lock().expect("no holder panics");
@@ -166,10 +186,34 @@ impl Repository {
 
     /// As [`Repository::open_packed`], into buffers that are used again.
     pub(crate) fn open_packed_into(&self, id: Id, blob: &PackedBlob, pack: &[u8], scratch: &mut Scratch) -> RepositoryResult<()> {
-        let range = blob.offset as usize..blob.offset as usize + blob.length as usize;
         let short =
             || RepositoryError::damaged(format!("blob {} in pack {}", blob.id.short(), id.short()), "it lies beyond the end of the pack");
-        self.open_blob(&blob.id, &blob.location(id), pack.get(range).ok_or_else(short)?, scratch)
+        self.open_blob(&blob.id, &blob.location(id), pack.get(blob.range()).ok_or_else(short)?, scratch)
+    }
+
+    /// As [`Repository::open_packed_into`]; what is hashed of the pack goes on meanwhile.
+    pub(crate) fn open_packed_beside(
+        &self,
+        id: Id,
+        blob: &PackedBlob,
+        pack: &[u8],
+        hashed: &mut Message<'_>,
+        scratch: &mut Scratch,
+    ) -> RepositoryResult<()> {
+        let mut plain = std::mem::take(&mut scratch.plain);
+        plain.clear();
+        let mut opened = pack.get(blob.range()).is_some_and(|sealed| self.append_unnamed(&blob.location(id), sealed, scratch, &mut plain));
+        if opened {
+            let mut message = Message::new(&plain);
+            Message::advance_both(hashed, &mut message);
+            opened = Id::from_bytes(message.finish()) == blob.id;
+        }
+        scratch.plain = plain;
+        if opened {
+            return Ok(());
+        }
+        // Once more, to say what is wrong.
+        self.open_packed_into(id, blob, pack, scratch)
     }
 
     /// What a blob's seal holds, still packed, once it is known to unpack to the blob.
@@ -200,6 +244,20 @@ impl Repository {
             true => Ok(()),
             false => bad("its bytes are not the ones it was written with"),
         }
+    }
+
+    /// Opens and unpacks a blob behind what is in a buffer. Whether it is the one that it is named after is for the caller to see, who hashes
+    /// several at once.
+    pub(crate) fn append_unnamed(&self, location: &Location, sealed: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
+        if location.uncompressed == 0 {
+            return append_opened(&self.key, sealed, out, |_| ());
+        }
+        let unpacked = open_each(&self.key, sealed, &mut scratch.payload, |_| ())
+            && unpack(&scratch.payload, location.uncompressed as usize, &mut scratch.plain);
+        if unpacked {
+            out.extend_from_slice(&scratch.plain);
+        }
+        unpacked
     }
 
     /// Reads a tree.

@@ -2,12 +2,12 @@
 
 mod fetching;
 mod metadata;
+mod writing;
 
 use std::{
     collections::HashMap,
     fs, io,
-    io::{Seek, Write},
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -16,13 +16,11 @@ use std::{
 };
 
 use self::{
-    fetching::{Ahead, Fetcher},
-    metadata::{apply_meta, apply_meta_to_file, make_special},
+    fetching::Fetcher,
+    metadata::{apply_meta, make_special},
+    writing::{Buffers, Source, write_file},
 };
-use crate::{
-    Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, index::BlobKind, needed::is_wanted,
-    reading::Scratch,
-};
+use crate::{Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, index::BlobKind, needed::is_wanted};
 
 /// What to bring back, and how.
 #[derive(Debug, Clone, Default)]
@@ -264,7 +262,7 @@ fn write_files(
     monitor: &dyn Monitor,
     outcome: &Mutex<RestoreOutcome>,
 ) {
-    let mut scratch = Scratch::default();
+    let mut buffers = Buffers::default();
     loop {
         let batch = batches.lock().expect("no holder panics").recv();
         let Ok(batch) = batch else { return };
@@ -274,7 +272,7 @@ fn write_files(
             if monitor.cancelled() {
                 break;
             }
-            let written = write_file(&mut source, &job, options.overwrite, &mut scratch, monitor);
+            let written = write_file(&mut source, &job, options.overwrite, &mut buffers, monitor);
             source.first += job.pieces().len();
             match written {
                 Ok(bytes) => {
@@ -290,81 +288,4 @@ fn write_files(
             }
         }
     }
-}
-
-/// Where the pieces of a batch of files come from.
-struct Source<'a> {
-    repository: &'a Repository,
-    /// From behind a network.
-    ahead: Option<Ahead<'a>>,
-    /// The number of the file's first piece in the batch.
-    first: usize,
-}
-
-impl Source<'_> {
-    fn piece<'s>(&mut self, number: usize, id: &Id, scratch: &'s mut Scratch) -> RepositoryResult<&'s [u8]> {
-        match &mut self.ahead {
-            Some(ahead) => ahead.piece(self.first + number, id, scratch),
-            None => self.repository.piece(id, scratch),
-        }
-    }
-}
-
-/// Writes beside the target and renames, so that a file is whole or not there.
-fn write_file(from: &mut Source<'_>, job: &Job, overwrite: bool, scratch: &mut Scratch, monitor: &dyn Monitor) -> Result<u64, Failure> {
-    let Job { node, target, .. } = job;
-    if !overwrite && fs::symlink_metadata(target).is_ok() {
-        return Err(Failure {
-            reason: "a file of this name is there already: choose another folder, or --overwrite".into(),
-            damaged: false,
-        });
-    }
-    let mut part_name = std::ffi::OsString::from(".keepsake-part-");
-    part_name.push(Id::of(target.as_os_str().as_bytes()).short());
-    let part = target.with_file_name(part_name);
-    let written = write_part(from, node, &part, scratch, monitor);
-    let done = written.and_then(|(file, bytes)| {
-        // By the open file: looking its path up again for each would cost small files more than their bytes.
-        let dressed = apply_meta_to_file(&file, node);
-        drop(file);
-        fs::rename(&part, target)?;
-        // A file whose permissions cannot be had is there all the same.
-        dressed?;
-        Ok(bytes)
-    });
-    if done.is_err() {
-        // The part may not have been made; what matters is that none stays.
-        drop(fs::remove_file(&part));
-    }
-    done
-}
-
-fn write_part(
-    from: &mut Source<'_>,
-    node: &Node,
-    part: &Path,
-    scratch: &mut Scratch,
-    monitor: &dyn Monitor,
-) -> Result<(fs::File, u64), Failure> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
-    let (mut length, mut holes) = (0, false);
-    let mut write = |bytes: &[u8]| -> Result<(), Failure> {
-        // Long runs of zeros become holes.
-        if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
-            holes = true;
-            file.seek(io::SeekFrom::Current(bytes.len() as i64))?;
-        } else {
-            file.write_all(bytes)?;
-        }
-        length += bytes.len() as u64;
-        monitor.advance(0, bytes.len() as u64);
-        Ok(())
-    };
-    for (number, id) in node.content.iter().flatten().enumerate() {
-        write(from.piece(number, id, scratch)?)?;
-    }
-    if holes {
-        file.set_len(length)?;
-    }
-    Ok((file, length))
 }

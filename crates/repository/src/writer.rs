@@ -85,7 +85,7 @@ impl<'r> Writer<'r> {
     }
 
     fn add(&self, kind: BlobKind, plain: &[u8], open: &Mutex<PackBuilder>) -> RepositoryResult<Id> {
-        let id = Id::of(plain);
+        let id = open.lock().expect("no holder panics").id_of(plain);
         if self.is_new(kind, id) {
             self.count(kind, plain.len() as u64);
             with_compressed(plain, |payload, uncompressed| self.store(open, kind, id, payload, uncompressed))?;

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use keepsake_hashing::Message;
 use keepsake_storage::{Caches, StoreError};
 
 use super::{Check, CheckOptions, DamageKind, Share};
@@ -113,7 +114,15 @@ fn read_pack(
         Err(error) => return Err(error.into()),
     };
     reading.bytes = Some(bytes.len() as u64);
-    let named = Id::of(bytes) == id;
+    let mut hashed = Message::new(bytes);
+    let mut bad_blobs = Vec::new();
+    for blob in blobs {
+        if let Err(error) = repository.open_packed_beside(id, blob, bytes, &mut hashed, scratch) {
+            bad_blobs.push((DamageKind::Blob, error.to_string()));
+            reading.bad_blobs.push((blob.kind, blob.id));
+        }
+    }
+    let named = Id::from_bytes(hashed.finish()) == id;
     if !named {
         let message = format!("pack {} is damaged: its bytes are not the ones it was written with", id.short());
         reading.damage.push((DamageKind::Pack, message));
@@ -129,11 +138,6 @@ fn read_pack(
         Err(error) if named => reading.damage.push((DamageKind::Pack, error.to_string())),
         Err(_) => {}
     }
-    for blob in blobs {
-        if let Err(error) = repository.open_packed_into(id, blob, bytes, scratch) {
-            reading.damage.push((DamageKind::Blob, error.to_string()));
-            reading.bad_blobs.push((blob.kind, blob.id));
-        }
-    }
+    reading.damage.extend(bad_blobs);
     Ok(reading)
 }

@@ -199,6 +199,14 @@ impl Ahead<'_> {
         if opened { Ok(scratch.plain()) } else { self.repository.piece(id, scratch) }
     }
 
+    /// As [`Ahead::piece`], but behind what is in a buffer, and not compared with its name. Answers whether it came this way.
+    pub fn append_piece(&mut self, number: usize, id: &Id, scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
+        self.advance(number);
+        let Some(place) = self.repository.locate(BlobKind::Data, id) else { return false };
+        let sealed = self.current.as_ref().and_then(|held| held.sealed(&place));
+        sealed.is_some_and(|sealed| self.repository.append_unnamed(&place, sealed, scratch, out))
+    }
+
     /// Makes the window of a piece the current one.
     fn advance(&mut self, number: usize) {
         loop {

@@ -147,6 +147,8 @@ impl Db {
             // Rows go from thread to thread: each full buffer costs a switch.
             .row_buffer_size(1024);
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        // Readers go through most pages once: what they keep of them would only be memory.
+        let options = options.pragma("cache_size", "-8192");
         let readers = SqlitePoolOptions::new().max_connections(4).min_connections(0).connect_with(options).await?;
         Ok(Self::Sqlite { writer, readers })
     }

@@ -2,6 +2,7 @@
 //!
 //! Each prints a table of wall times, ratios and peak memory; docs/BENCHMARKS.md holds results with machine and date.
 
+mod archive;
 mod changes;
 mod cloud;
 mod engine;
@@ -18,6 +19,7 @@ pub use self::{
 
 pub fn run(args: &[String]) -> Result<(), String> {
     match args.first().map(String::as_str) {
+        Some("archive") => archive::run(&args[1..]),
         Some("cloud") => cloud::run(&args[1..]),
         Some("changes") => changes::run(&args[1..]),
         Some("rewrite") => rewrite::run(&args[1..]),

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Some("fuzz") => fuzz::run(&args[1..]),
         Some("soak") => soak::run(&args[1..]),
         _ => Err(
-            "usage: cargo xtask tidy | soak [KILLS] | fuzz [SECONDS] | bench [MEMORIES] | bench engine [MIB] [FILES] [FOLDER …] | bench rewrite [MEMORIES] [SNAPSHOTS] | bench changes [MEMORIES …] | bench cloud [MIB]"
+            "usage: cargo xtask tidy | soak [KILLS] | fuzz [SECONDS] | bench [MEMORIES] | bench engine [MIB] [FILES] [FOLDER …] | bench rewrite [MEMORIES] [SNAPSHOTS] | bench changes [MEMORIES …] | bench cloud [MIB] | bench export [MEMORIES] [FOLDER] | bench archive [GIB] [FOLDER]"
                 .into(),
         ),
     };

@@ -3,6 +3,8 @@
 //! The long forms of the randomised tests, then the real program: killed at any moment, on a disk that is full, two writers
 //! beside a pruner, a writer that sleeps through a prune. Prints what was done and with which seed; docs/SOAK.md keeps it.
 
+mod exports;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -50,6 +52,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     soak.two_writers_and_a_pruner(20)?;
     soak.sleeper(5)?;
     soak.full_disk()?;
+    soak.killed_exports(kills / 4)?;
     if std::env::var_os("KEEPSAKE_SOAK_SHORT").is_none() {
         long_forms()?;
     }

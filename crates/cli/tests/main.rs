@@ -5,6 +5,7 @@
 mod bad_input;
 mod clouds;
 mod imports;
+mod leaving;
 mod restic;
 mod support;
 mod verbs;

@@ -23,3 +23,4 @@ mod several;
 mod sharing;
 mod support;
 mod tables;
+mod validators;

@@ -14,7 +14,7 @@ use keepsake_formats::{
     xml::{self, Xml},
 };
 use keepsake_record::{
-    Memory, Sha256Digest, Timestamp,
+    Memory, Sha256Digest, Timestamp, bundle_schema, field_dictionary,
     layout::{self, ShardPrefix},
 };
 
@@ -106,6 +106,11 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
     let omissions: String =
         told.iter().map(|(path, reason)| format!("{}\n", serde_json::json!({ "path": path, "reason": reason }))).collect();
     info.tags.push(("omissions.ndjson".into(), omissions.into_bytes()));
+    if task.format == BagFormat::Json {
+        // Beside the data, which is the same wherever it stands: what each field is, for programs and for people.
+        let schema = serde_json::to_vec_pretty(&bundle_schema()).expect("a schema is JSON");
+        info.tags.extend([("bundle.schema.json".into(), schema), ("FIELDS.md".into(), field_dictionary().into_bytes())]);
+    }
     let (bagged, closed) = bag.close(&info).map_err(CustodyError::io(&task.target))?;
     Ok(Wrote { bagged, closed, skipped, shape: shape.digest() })
 }

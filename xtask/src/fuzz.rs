@@ -31,7 +31,8 @@ fn targets() -> Vec<(&'static str, String, String)> {
         ("a.zip", "zip"),
     ]
     .map(|(file, reader)| ("readers", file.to_owned(), format!("crates/formats/testdata/corpus/{reader}")));
-    engine.into_iter().chain(readers).collect()
+    let words = ("words", "words".to_owned(), "crates/formats/testdata/corpus/words".to_owned());
+    engine.into_iter().chain(readers).chain([words]).collect()
 }
 
 pub fn run(args: &[String]) -> Result<(), String> {

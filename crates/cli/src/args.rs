@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     destination::{Add, Bucket, Destination},
-    export::{Dialect, Export, ExportFormat, ExportVerb, Paper},
+    export::{Convert, Dialect, Export, ExportFormat, ExportVerb, Layout, Media, Paper},
     memory::{Collection, Memory},
     snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
 };

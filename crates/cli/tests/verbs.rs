@@ -312,6 +312,28 @@ fn folders_too() {
     home.json(&["restore", "latest", "--into-vault", "--yes"]).ended(2);
 }
 
+/// The files themselves go out with their flags, which belong to nothing else, and come back.
+#[test]
+fn files_go_out_for_photo_programs() {
+    let home = Home::new();
+    let photo = home.file("p.txt");
+    std::fs::write(&photo, "no photo, but a file").expect("write");
+    home.run(&["memory", "add", "--title", "On the pier", "--date", "2024-03-17", "--attach", text(&photo)]).ended(0);
+    let out = home.file("media");
+    home.json(&["export", "--format", "media", "--out", text(&out), "--dry-run"]).ended(0);
+    let summary = home.json(&["export", "--format", "media", "--layout", "person", "--embed", "--out", text(&out)]).ended(0).json();
+    assert_eq!(summary["files"], 3, "{summary}");
+    let sidecar = std::fs::read_to_string(out.join("data/Without people/2024-03-17 p.txt.xmp")).expect("a sidecar");
+    assert!(sidecar.contains("On the pier"), "{sidecar}");
+    for flag in [&["--embed"][..], &["--layout", "date"], &["--convert", "webp"], &["--max-side", "100"]] {
+        let ran = home.run(&[&["export", "--out", text(&home.file("other"))], flag].concat()).ended(2);
+        assert!(ran.err.contains("--format media"), "{}", ran.err);
+    }
+    let parts = ["export", "--format", "media", "--part-size", "4 MiB", "--out", text(&home.file("parts")), "--max-side", "5"];
+    home.run(&parts).ended(2);
+    assert!(home.run(&parts[..7]).ended(2).err.contains("--part-size"));
+}
+
 /// The pages and the program say the same.
 #[test]
 fn the_table_of_exit_codes_and_verbs_is_in_the_docs() {

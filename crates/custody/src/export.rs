@@ -11,6 +11,7 @@ mod running;
 mod selection;
 mod sharing;
 mod shelf;
+mod stock;
 mod writing;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_formats::tables::Dialect;
+use keepsake_formats::{media::MediaOptions, tables::Dialect};
 use keepsake_record::OwnerId;
 use keepsake_vault::{Lease, Outcome, VaultError};
 use serde::Serialize;
@@ -69,6 +70,8 @@ pub enum BagFormat {
     Markdown,
     /// As pages for people, to be opened from their folder.
     Html,
+    /// Not at all, but in the files or beside each: the files themselves, for photo programs.
+    Media(MediaOptions),
 }
 
 /// How an export went.
@@ -201,6 +204,9 @@ fn check(options: &ExportOptions) -> CustodyResult<()> {
         Some(_) if matches!(options.format, BagFormat::Csv(_) | BagFormat::Markdown | BagFormat::Html) => Err(CustodyError::Usage(
             "tables belong together, and so do notes and pages with what they show: parts go with --format json and xml".into(),
         )),
+        Some(_) if matches!(options.format, BagFormat::Media(_)) => {
+            Err(CustodyError::Usage("names are given once for all files: leave --part-size out, or choose less with --filter".into()))
+        }
         Some(_) if options.for_sharing => Err(CustodyError::Usage(
             "how large copies for others become is known only when they are made: leave --part-size out, or choose less with --filter"
                 .into(),

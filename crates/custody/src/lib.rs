@@ -88,6 +88,7 @@ pub use keepsake_formats::{
     book::{Paper, Typesetter},
     epub::Epub,
     import::{FieldMap, Format},
+    media::{Layout, MediaOptions, PictureFormat},
     tables::Dialect,
 };
 pub use keepsake_repository::{

@@ -13,6 +13,7 @@ mod exports;
 mod format_page;
 mod histories;
 mod lost_media;
+mod media;
 mod moving;
 mod other_formats;
 mod pages;

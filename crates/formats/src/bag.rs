@@ -8,6 +8,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use jiff::Zoned;
 use keepsake_record::Sha256Digest;
 use sha2::{Digest, Sha256};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
@@ -122,8 +123,16 @@ impl BagWriter {
     /// # Errors
     /// The reader or the container fails, or the length is another. The bag is then not to be finished.
     pub fn add(&mut self, path: &str, length: u64, reader: &mut dyn Read) -> io::Result<()> {
+        self.add_of(path, None, length, reader)
+    }
+
+    /// As [`BagWriter::add`], with the moment that the file is of as the time of its last change: in a ZIP archive, which knows no zones, as it was lived.
+    ///
+    /// # Errors
+    /// As [`BagWriter::add`].
+    pub fn add_of(&mut self, path: &str, at: Option<&Zoned>, length: u64, reader: &mut dyn Read) -> io::Result<()> {
         let mut hashing = Hashing { inner: reader, hasher: Sha256::new(), count: 0 };
-        self.write(path, length, &mut hashing)?;
+        self.write(path, at, length, &mut hashing)?;
         let mut rest = [0];
         if hashing.count != length || hashing.read(&mut rest)? != 0 {
             return Err(io::Error::new(
@@ -138,7 +147,7 @@ impl BagWriter {
         Ok(())
     }
 
-    fn write(&mut self, path: &str, length: u64, reader: &mut dyn Read) -> io::Result<()> {
+    fn write(&mut self, path: &str, at: Option<&Zoned>, length: u64, reader: &mut dyn Read) -> io::Result<()> {
         match &mut self.out {
             Out::Folder(root, _) => {
                 let target = root.join(path);
@@ -147,12 +156,17 @@ impl BagWriter {
                 }
                 let mut file = fs::File::create(target)?;
                 io::copy(reader, &mut file)?;
+                if let Some(at) = at {
+                    file.set_modified(at.timestamp().into())?;
+                }
                 if cfg!(target_os = "linux") { Ok(()) } else { file.sync_data() }
             }
             Out::Zip(zip, root) => {
-                let packed = path.starts_with("data/media/");
+                // What is compressed already.
+                let packed = path.starts_with("data/media/") || at.is_some() && !path.ends_with(".xmp");
                 let method = if packed { CompressionMethod::Stored } else { CompressionMethod::Deflated };
                 let options = SimpleFileOptions::default().compression_method(method).large_file(length > u32::MAX as u64 / 2);
+                let options = at.and_then(zip_time).map_or(options, |at| options.last_modified_time(at));
                 zip.start_file(format!("{root}/{path}"), options).map_err(io::Error::other)?;
                 io::copy(reader, zip).map(drop)
             }
@@ -160,7 +174,7 @@ impl BagWriter {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(length);
                 header.set_mode(0o644);
-                header.set_mtime(0);
+                header.set_mtime(at.and_then(|at| u64::try_from(at.timestamp().as_second()).ok()).unwrap_or(0));
                 tar.append_data(&mut header, format!("{root}/{path}"), reader.take(length))
             }
         }
@@ -211,16 +225,16 @@ impl BagWriter {
         let mut tags = String::new();
         for (name, bytes) in own.into_iter().chain(info.tags.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))) {
             tags.push_str(&format!("{}  {}\n", Sha256Digest::of(bytes), listed(name)));
-            self.write(name, bytes.len() as u64, &mut &*bytes)?;
+            self.write(name, None, bytes.len() as u64, &mut &*bytes)?;
         }
         self.manifest.flush()?;
         let mut manifest = self.manifest.get_ref().try_clone()?;
         let length = manifest.seek(io::SeekFrom::End(0))?;
         manifest.rewind()?;
         let mut hashing = Hashing { inner: &mut manifest, hasher: Sha256::new(), count: 0 };
-        self.write("manifest-sha256.txt", length, &mut hashing)?;
+        self.write("manifest-sha256.txt", None, length, &mut hashing)?;
         tags.push_str(&format!("{}  manifest-sha256.txt\n", data_encoding::HEXLOWER.encode(&hashing.hasher.finalize())));
-        self.write("tagmanifest-sha256.txt", tags.len() as u64, &mut tags.as_bytes())?;
+        self.write("tagmanifest-sha256.txt", None, tags.len() as u64, &mut tags.as_bytes())?;
         Ok(Sha256Digest::of(tags.as_bytes()))
     }
 
@@ -229,6 +243,13 @@ impl BagWriter {
         drop(self.out);
         Closed { part: self.part, target: self.target }.abandon();
     }
+}
+
+/// A moment as ZIP archives have it, from 1980 to 2107.
+fn zip_time(at: &Zoned) -> Option<zip::DateTime> {
+    let part = |number: i8| u8::try_from(number).ok();
+    let (year, month, day) = (u16::try_from(at.year()).ok()?, part(at.month())?, part(at.day())?);
+    zip::DateTime::from_date_and_time(year, month, day, part(at.hour())?, part(at.minute())?, part(at.second())?).ok()
 }
 
 /// Ends a container: everything is on disk, and not only on its way there.

@@ -1,6 +1,6 @@
-//! Copies of photos for others: the picture and nothing that tells more than it shows.
+//! Copies of photos: for others, the picture and nothing that tells more than it shows; for photo programs, the file and what its memory tells of it.
 //!
-//! What is kept is named, everything else goes: where and with what a photo was taken, words, the small picture that shows what was cut away,
+//! Of copies for others, what is kept is named, everything else goes: where and with what a photo was taken, words, the small picture that shows what was cut away,
 //! and whatever a camera hangs behind the end of the picture, such as a film. No pixel is computed anew; a copy is decoded beside its original,
 //! and one whose first frame differs is none.
 
@@ -14,7 +14,10 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, metadata::Orientation};
 
-use crate::pictures;
+use crate::{
+    pictures,
+    xmp::{self, Told},
+};
 
 /// A copy without anything but the picture, how it is turned, and its colours.
 ///
@@ -45,6 +48,49 @@ fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String> {
     pictures::check_size(&decoder)?;
     let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, turned))
+}
+
+/// A copy with what is told of it inside, in the packet of XMP that it has or in a new one. Whatever else is in the file stays byte for byte, and
+/// the copy is decoded beside its original.
+///
+/// # Errors
+/// Why there is none, as a sentence: of a kind that holds no XMP here, damaged, or with XMP that cannot be understood.
+pub fn told(original: &[u8], told: &Told) -> Result<Vec<u8>, String> {
+    let before = decode(original)?;
+    let copy = match image::guess_format(original) {
+        Ok(ImageFormat::Jpeg) => jpeg::with_xmp(original, told)?,
+        Ok(ImageFormat::Png) => png::with_xmp(original, told)?,
+        Ok(ImageFormat::WebP) => webp::with_xmp(original, told)?,
+        _ => return Err("a kind of file that holds no such words here".into()),
+    };
+    let after = decode(&copy).map_err(|error| format!("its copy is no picture: {error}"))?;
+    if before == after { Ok(copy) } else { Err("its copy is another picture".into()) }
+}
+
+/// The packet of XMP that a file holds, as far as its bytes are here.
+pub(crate) fn packet(bytes: &[u8]) -> Option<Vec<u8>> {
+    match image::guess_format(bytes).ok()? {
+        ImageFormat::Jpeg => jpeg::packet(bytes).map(<[u8]>::to_vec),
+        ImageFormat::Png => png::packet(bytes),
+        ImageFormat::WebP => webp::packet(bytes).map(<[u8]>::to_vec),
+        _ => None,
+    }
+}
+
+/// Whether words can be put into a file, as far as its first bytes tell.
+pub fn takes_words(head: &[u8]) -> bool {
+    matches!(image::guess_format(head), Ok(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP))
+}
+
+/// The packet that a file holds, with what is told merged into the one that it has.
+fn embedded(there: Option<&[u8]>, told: &Told) -> Result<String, String> {
+    match there {
+        Some(packet) => xmp::merged(packet, told),
+        None => {
+            // What programs look for that know nothing of the file (ISO 16684-1, 7.3.2).
+            Ok(format!("<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n{}<?xpacket end=\"w\"?>", told.packet()))
+        }
+    }
 }
 
 /// EXIF that says nothing but how a picture is turned (TIFF 6.0, section 2; EXIF 2.32, tag 0x0112); nothing, if it is not.

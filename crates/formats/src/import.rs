@@ -31,6 +31,7 @@ pub use draft::{CollectionDetail, CollectionDraft, Draft, DraftFile, Problem};
 pub use front_matter::FieldMap;
 pub use input::{Input, InputFile};
 pub use joined::Joined;
+pub(crate) use media_type::ending_of;
 pub use media_type::media_type;
 
 use keepsake_record::{Timestamp, Zone};
@@ -172,6 +173,9 @@ pub trait Sink {
     fn passed_over(&mut self, path: &str, what: &str);
 }
 
+/// What our own export of media has, whatever lies beside the files.
+const MEDIA_LIST: &str = "data/media.csv";
+
 /// Finds out what an input is.
 ///
 /// # Errors
@@ -184,6 +188,9 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     let ending = |endings: &[&str]| visible.iter().filter(|f| endings.contains(&f.ending().as_str())).count();
     if named("keepsake.json") {
         return Ok(Format::Bundle);
+    }
+    if files.iter().any(|f| f.path == MEDIA_LIST || f.path.ends_with(&format!("/{MEDIA_LIST}"))) && named("bagit.txt") {
+        return Ok(Format::Media);
     }
     if memos::is_one(input) {
         return Ok(Format::Memos);

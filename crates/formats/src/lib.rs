@@ -3,7 +3,7 @@
 //! [`import`] reads what other programs export: each item becomes a [`Draft`](import::Draft) with the files it names, and
 //! whatever could not be read is named with its place and reason. [`bag`] writes and reads the containers that exports
 //! come in, [`tables`] makes CSV of memories, [`xml`] XML, [`markdown`] a file of each,
-//! [`site`] pages for a browser, [`epub`] books for readers. [`text`] reads the Markdown of memories for everybody who sets it in another way, [`pictures`] makes their photos fit to be
+//! [`site`] pages for a browser, [`epub`] books for readers, [`media`] folders for photo programs with what [`xmp`] tells of each file. [`text`] reads the Markdown of memories for everybody who sets it in another way, [`pictures`] makes their photos fit to be
 //! shown, and [`book`] is what a typesetter is given. Nothing here knows of the vault, of its SQL or of the network.
 
 pub mod bag;
@@ -14,6 +14,7 @@ pub mod import;
 pub mod markdown;
 pub mod markup;
 pub mod matrix;
+pub mod media;
 pub mod names;
 pub mod pictures;
 pub mod site;
@@ -21,3 +22,4 @@ pub mod tables;
 pub mod text;
 pub mod told;
 pub mod xml;
+pub mod xmp;

@@ -2,7 +2,9 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType, metadata::Orientation};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType, metadata::Orientation,
+};
 
 /// No picture is decoded with more pixels on a side,
 const SIDE_MAX: u32 = 30_000;
@@ -27,25 +29,43 @@ pub struct Picture {
 /// # Errors
 /// Why it is no picture that can be shown, as a sentence.
 pub fn printable(original: &[u8], side_max: u32) -> Result<Picture, String> {
-    let reader = ImageReader::new(Cursor::new(original)).with_guessed_format().map_err(|e| e.to_string())?;
-    if reader.format().is_none() {
-        return Err("no picture of a kind that is known here".into());
-    }
-    let mut reader = reader;
+    let Decoded { picture, .. } = decoded(original, Some(side_max))?;
+    let (mut jpeg, width, height) = (Vec::new(), picture.width(), picture.height());
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+    on_white(picture).write_with_encoder(encoder).map_err(|e| format!("it cannot be written anew: {e}"))?;
+    Ok(Picture { jpeg, width, height })
+}
+
+/// A picture that was decoded: upright, and no larger than was asked for.
+pub(crate) struct Decoded {
+    pub picture: DynamicImage,
+    pub format: ImageFormat,
+    /// How its colours are meant (ICC).
+    pub profile: Option<Vec<u8>>,
+    /// Whether it was smaller or as large already.
+    pub is_as_large: bool,
+}
+
+/// Decodes a picture within bounds.
+///
+/// # Errors
+/// Why it is no picture that can be shown, as a sentence.
+pub(crate) fn decoded(original: &[u8], side_max: Option<u32>) -> Result<Decoded, String> {
+    let mut reader = ImageReader::new(Cursor::new(original)).with_guessed_format().map_err(|e| e.to_string())?;
+    let format = reader.format().ok_or("no picture of a kind that is known here")?;
     reader.limits(limits());
     let broken = |error: image::ImageError| format!("it cannot be decoded: {error}");
     let mut decoder = reader.into_decoder().map_err(broken)?;
     check_size(&decoder)?;
     let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().ok().flatten();
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    if picture.width().max(picture.height()) > side_max {
-        picture = picture.resize(side_max, side_max, FilterType::Triangle);
+    let larger = side_max.filter(|most| picture.width().max(picture.height()) > *most);
+    if let Some(most) = larger {
+        picture = picture.resize(most, most, FilterType::Triangle);
     }
     picture.apply_orientation(turned);
-    let (mut jpeg, width, height) = (Vec::new(), picture.width(), picture.height());
-    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
-    on_white(picture).write_with_encoder(encoder).map_err(|e| format!("it cannot be written anew: {e}"))?;
-    Ok(Picture { jpeg, width, height })
+    Ok(Decoded { picture, format, profile, is_as_large: larger.is_none() })
 }
 
 /// What a decoder may take.
@@ -66,7 +86,7 @@ pub(crate) fn check_size(decoder: &impl ImageDecoder) -> Result<(), String> {
 }
 
 /// Without transparency, as on paper.
-fn on_white(picture: DynamicImage) -> DynamicImage {
+pub(crate) fn on_white(picture: DynamicImage) -> DynamicImage {
     if !picture.color().has_alpha() {
         return DynamicImage::ImageRgb8(picture.into_rgb8());
     }
@@ -87,7 +107,7 @@ mod tests {
 
     fn png(picture: &DynamicImage) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, image::ImageFormat::Png).expect("encoded");
+        picture.write_to(&mut bytes, ImageFormat::Png).expect("encoded");
         bytes.into_inner()
     }
 

@@ -6,7 +6,7 @@ use keepsake_formats::copies::stripped;
 
 use crate::taken::genuine;
 
-fn files(root: &std::path::Path) -> Vec<PathBuf> {
+pub fn files(root: &std::path::Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(root).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
     files.sort();

@@ -161,6 +161,56 @@ fn plain_tar_of(name: &str, text: &str) -> Vec<u8> {
     tar.into_inner().expect("finished")
 }
 
+/// What words are put into: a picture, or a packet of XMP.
+fn takes_words(bytes: &[u8]) -> bool {
+    let mut memory = keepsake_record::Memory::new(keepsake_record::MemoryId::from_bytes([0; 16]), crate::taken::options().now);
+    memory.title = Some("A title".into());
+    let told = keepsake_formats::xmp::told(&memory, &keepsake_record::Attachment::new("a", "a", "image/jpeg"), &Default::default());
+    if keepsake_formats::copies::takes_words(bytes) {
+        keepsake_formats::copies::told(bytes, &told).is_ok()
+    } else {
+        keepsake_formats::xmp::merged(bytes, &told).is_ok()
+    }
+}
+
+#[test]
+fn no_bytes_make_a_copy_panic() {
+    keepsake_testing::replay(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/corpus/words"), 1500, takes_words);
+}
+
+#[test]
+fn the_corpus_of_copies_can_be_written() {
+    let default = tempfile::tempdir().expect("space");
+    let root = std::env::var_os("KEEPSAKE_WRITE_CORPUS").map_or_else(|| default.path().to_owned(), Into::into);
+    const PACKET: &str = "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><r:RDF xmlns:r=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"><r:Description xmlns:d=\"http://purl.org/dc/elements/1.1/\" r:about='u' d:format=\"a\"><d:title><r:Alt><r:li xml:lang=\"x-default\">b &amp; c</r:li></r:Alt></d:title></r:Description></r:RDF></x:xmpmeta>";
+    let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8 * 9, y as u8 * 20, 7])));
+    let [jpg, png, webp] = [image::ImageFormat::Jpeg, image::ImageFormat::Png, image::ImageFormat::WebP].map(|format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).expect("encoded");
+        bytes.into_inner()
+    });
+    let body = [b"http://ns.adobe.com/xap/1.0/\0", PACKET.as_bytes()].concat();
+    let segment = [&[0xff, 0xe1][..], &(body.len() as u16 + 2).to_be_bytes(), &body].concat();
+    let inputs: [(&str, Vec<u8>); 10] = [
+        ("good.jpg", jpg.clone()),
+        ("good-xmp.jpg", [&jpg[..2], &segment, &jpg[2..]].concat()),
+        ("bad-twice.jpg", [&jpg[..2], &segment, &segment, &jpg[2..]].concat()),
+        ("good.png", png.clone()),
+        ("bad-cut.png", png[..png.len() / 2].to_vec()),
+        ("good.webp", webp.clone()),
+        ("bad-cut.webp", webp[..webp.len() - 9].to_vec()),
+        ("good.xmp", PACKET.into()),
+        ("good-empty.xmp", b"<r:RDF xmlns:r=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"/>".to_vec()),
+        ("bad-type.xmp", format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{PACKET}").into_bytes()),
+    ];
+    let folder = root.join("words");
+    fs::create_dir_all(&folder).expect("folder");
+    for (name, bytes) in inputs {
+        assert_eq!(takes_words(&bytes), name.starts_with("good"), "{name}");
+        fs::write(folder.join(name), bytes).expect("written");
+    }
+}
+
 /// Writes the corpus, where `KEEPSAKE_WRITE_CORPUS` names its folder: what each reader takes, and what it says is wrong.
 #[test]
 fn the_corpus_can_be_written() {

@@ -21,3 +21,4 @@ mod takeout;
 mod takeout_archives;
 mod takeout_names;
 mod textbundle;
+mod words;

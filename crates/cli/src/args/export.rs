@@ -12,7 +12,7 @@ use crate::words;
 pub struct Export {
     #[command(subcommand)]
     pub verb: Option<ExportVerb>,
-    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `pdf` and `epub` are books
+    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `media` are the files themselves, for photo programs; `pdf` and `epub` are books
     #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
     pub format: ExportFormat,
     /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub
@@ -37,6 +37,8 @@ pub struct Export {
     /// Begin again, even where the same export was begun and not ended
     #[arg(long)]
     pub anew: bool,
+    #[command(flatten)]
+    pub media: Media,
     /// Of tables: `spreadsheet` keeps programs from taking cells for formulas
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
@@ -55,6 +57,42 @@ pub struct Export {
     /// Of a book: a folder of fonts, beside those that come with the program; the system's unless told
     #[arg(long, value_name = "FOLDER")]
     pub fonts: Vec<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub struct Media {
+    /// Of media: by what files stand in folders; by date unless told
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+    /// Of media: put what is told of a photo into its copy (JPEG, PNG, WebP), instead of beside it
+    #[arg(long)]
+    pub embed: bool,
+    /// Of media: make pictures of another kind; films become MP4 and recordings M4A, if FFmpeg is installed
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub convert: Option<Convert>,
+    /// Of media: no picture and no film larger than so many pixels on its longer side
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(16..=30_000))]
+    pub max_side: Option<u32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Layout {
+    /// By year and month
+    Date,
+    /// By collection; a file that is in several stands in the folder of each
+    Collection,
+    /// By person; a file with several stands in the folder of each
+    Person,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Convert {
+    /// Small, without transparency
+    Jpeg,
+    /// Every pixel as it is
+    Png,
+    /// Every pixel as it is, smaller than PNG
+    Webp,
 }
 
 #[derive(Subcommand)]
@@ -85,6 +123,8 @@ pub enum ExportFormat {
     Markdown,
     /// Pages for a browser, with a search, and the originals, as a BagIt bag: open data/index.html
     Html,
+    /// The photos, films and recordings themselves with what is told of each, for photo programs, as a BagIt bag
+    Media,
     /// A book on paper: PDF/A-3a and PDF/UA-1
     Pdf,
     /// A book for readers on screens: EPUB 3.3

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use keepsake_custody::{
     BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, Epub, ExportOptions, ExportReport, ExportState,
-    ExportSummary, Paper, Typesetter,
+    ExportSummary, Layout, MediaOptions, Paper, PictureFormat, Typesetter,
 };
 use keepsake_press::{Fonts, Press};
 use serde_json::json;
@@ -27,7 +27,11 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
     }
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
     let is_book = matches!(args.format, args::ExportFormat::Pdf | args::ExportFormat::Epub);
+    let of_media = args.media.layout.is_some() || args.media.embed || args.media.convert.is_some() || args.media.max_side.is_some();
     match args.format {
+        format if of_media && format != args::ExportFormat::Media => Err(CustodyError::Usage(
+            "--layout, --embed, --convert and --max-side belong to the files themselves: add --format media".into(),
+        )),
         format if args.dialect.is_some() && format != args::ExportFormat::Csv => {
             Err(CustodyError::Usage("--dialect belongs to tables: add --format csv".into()))
         }
@@ -54,8 +58,27 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
             bag(context, args, BagFormat::Csv(dialect)).await
         }
         args::ExportFormat::Html => bag(context, args, BagFormat::Html).await,
+        args::ExportFormat::Media => bag(context, args, BagFormat::Media(media(&args.media))).await,
         args::ExportFormat::Epub => book(context, args, Arc::new(Epub)).await,
         args::ExportFormat::Pdf => book(context, args, Arc::new(press(args)?)).await,
+    }
+}
+
+/// What becomes of the files themselves.
+fn media(args: &args::Media) -> MediaOptions {
+    MediaOptions {
+        layout: match args.layout {
+            None | Some(args::Layout::Date) => Layout::Date,
+            Some(args::Layout::Collection) => Layout::Collection,
+            Some(args::Layout::Person) => Layout::Person,
+        },
+        embed: args.embed,
+        convert: args.convert.map(|format| match format {
+            args::Convert::Jpeg => PictureFormat::Jpeg,
+            args::Convert::Png => PictureFormat::Png,
+            args::Convert::Webp => PictureFormat::WebP,
+        }),
+        side_max: args.max_side,
     }
 }
 
@@ -193,8 +216,10 @@ fn tell_bag(context: &Context, report: &ExportReport, format: BagFormat) {
         let remade = words::of(report.remade as u64, "part was", "parts were");
         out.say(format!("{remade} written again, because something in it was erased meanwhile."));
     }
+    // Of files, one may be there, but not as it was asked for.
+    let what = if matches!(format, BagFormat::Media(_)) { "not as asked:" } else { "left out" };
     for (path, reason) in &report.skipped {
-        out.warn(format!("left out {path}: {reason}"));
+        out.warn(format!("{what} {path}: {reason}"));
     }
     out.say(match format {
         BagFormat::Json => "It is a BagIt bag: its manifest lets anybody check it, `keepsake import` takes it back.",
@@ -205,6 +230,9 @@ fn tell_bag(context: &Context, report: &ExportReport, format: BagFormat) {
         }
         BagFormat::Html => {
             "It is a BagIt bag: its manifest lets anybody check it. Open its data/index.html in a browser; no network is needed."
+        }
+        BagFormat::Media(_) => {
+            "It is a BagIt bag: its manifest lets anybody check it. Photo programs take its data; media.csv in it says what each file is."
         }
     });
 }

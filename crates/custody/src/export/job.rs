@@ -65,6 +65,7 @@ impl Asked {
             BagFormat::Xml => "xml",
             BagFormat::Markdown => "markdown",
             BagFormat::Html => "html",
+            BagFormat::Media(media) => &media.to_string(),
         };
         Ok(Self {
             out: std::path::absolute(&options.out).map_err(CustodyError::io(&options.out))?,

@@ -8,6 +8,7 @@ use std::{
 use keepsake_formats::{
     bag::{BagInfo, BagWriter, Bagged, Closed, Container},
     markdown,
+    media::Media,
     names::Names,
     site::{Originals, Site},
     tables::Tables,
@@ -22,6 +23,7 @@ use super::{
     BagFormat,
     reading::{Content, Piece, Shape, Spot},
     sharing::{self, Copied, Sharing},
+    stock::Stock,
 };
 use crate::{
     CustodyError, CustodyResult, Monitor,
@@ -58,6 +60,7 @@ enum Form<'a> {
     Xml(Xml),
     Markdown,
     Site(Box<Site<'a>>),
+    Media(Box<Media<'a>>),
 }
 
 struct Writing<'a> {
@@ -80,6 +83,7 @@ pub(super) struct Wrote {
 
 /// Writes the pieces of a bag; what cannot be read is named beside it, and in it.
 pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyResult<Wrote> {
+    let stock = Stock { media: task.media, sharing: task.sharing, monitor: task.monitor };
     let form = match task.format {
         BagFormat::Json => Form::Lines,
         BagFormat::Csv(dialect) => {
@@ -93,6 +97,10 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
             let folder = folder_of(&task.target);
             let originals: &dyn Originals = task.sharing.map_or(task.media as &dyn Originals, |sharing| sharing);
             Form::Site(Box::new(Site::new(task.at, originals, folder).map_err(CustodyError::io(folder))?))
+        }
+        BagFormat::Media(options) => {
+            let folder = folder_of(&task.target);
+            Form::Media(Box::new(Media::new(options, &stock, folder).map_err(CustodyError::io(folder))?))
         }
     };
     let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
@@ -161,6 +169,8 @@ impl Writing<'_> {
             }
             // Copies for others went with their memories.
             Content::Medium(..) if self.task.sharing.is_some() => return Ok(()),
+            // These went with their memories, too.
+            Content::Medium(..) if matches!(self.form, Form::Media(_)) => return Ok(()),
             Content::Medium(digest, length) => (digest, length),
             Content::Unreadable(reason) => return self.leave_out(piece.path, format!("its record cannot be read: {reason}")),
         };
@@ -186,11 +196,16 @@ impl Writing<'_> {
     fn for_whom(&mut self, path: &str, bytes: Vec<u8>) -> CustodyResult<Vec<u8>> {
         let Some(sharing) = self.task.sharing else { return Ok(bytes) };
         let mut shared = Vec::with_capacity(bytes.len());
+        // It makes the copies again, and puts them where they belong there.
+        let is_put_later = matches!(self.form, Form::Media(_));
         for (number, line) in numbered(&bytes) {
             let made = if path.starts_with("memories/") {
                 match Memory::from_line(line) {
                     Ok(mut memory) => {
                         let put = |(path, copy): Copied| {
+                            if is_put_later {
+                                return Ok(());
+                            }
                             let added = self.bag.add(&format!("data/{path}"), copy.len() as u64, &mut copy.as_slice());
                             added.map_err(CustodyError::io(&self.task.target))
                         };
@@ -257,6 +272,25 @@ impl Writing<'_> {
                     bad.extend(taken.err().map(|reason| (number, reason)));
                 }
             }
+            Form::Media(media) => {
+                let target = &self.task.target;
+                let mut put = |path: &str, at: Option<&jiff::Zoned>, length: u64, reader: &mut dyn Read| {
+                    self.bag.add_of(&format!("data/{path}"), at, length, reader)
+                };
+                let mut omitted = Vec::new();
+                for (number, line) in numbered(bytes) {
+                    let taken = match below.starts_with("memories/").then(|| Memory::from_line(line)) {
+                        None => media.thing(below, line),
+                        Some(Ok(memory)) => {
+                            omitted.extend(media.memory(&memory, &mut put).map_err(CustodyError::io(target))?);
+                            Ok(())
+                        }
+                        Some(Err(error)) => Err(error.to_string()),
+                    };
+                    bad.extend(taken.err().map(|reason| (number, reason)));
+                }
+                omitted.into_iter().try_for_each(|told: Omission| self.leave_out_as(told.0.clone(), told.1.clone(), told))?;
+            }
             // What is no memory stands beside them as it is; the head would say that all of this is a bundle.
             Form::Markdown if below == HEAD => {}
             Form::Markdown => self.put(&format!("data/about/{below}"), bytes.len() as u64, &mut &*bytes)?,
@@ -295,6 +329,12 @@ impl Writing<'_> {
                 let skipped = site.finish(&mut put).map_err(CustodyError::io(&self.task.target))?;
                 skipped.into_iter().try_for_each(|(what, reason)| self.leave_out(what, format!("no page shows it: {reason}")))
             }
+            Form::Media(media) => {
+                let mut put = |path: &str, at: Option<&jiff::Zoned>, length: u64, reader: &mut dyn Read| {
+                    self.bag.add_of(&format!("data/{path}"), at, length, reader)
+                };
+                media.finish(&mut put).map_err(CustodyError::io(&self.task.target))
+            }
             Form::Lines | Form::Xml(_) | Form::Markdown => Ok(()),
         }
     }
@@ -306,13 +346,5 @@ impl Writing<'_> {
             self.put(&format!("data/{}", table.name), table.bytes, &mut table.file)?;
         }
         Ok(())
-    }
-}
-
-impl Originals for MediaReader {
-    fn read(&self, digest: &Sha256Digest, length: u64) -> Result<Vec<u8>, String> {
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        let read = self.open(digest).and_then(|reader| reader.take(length).read_to_end(&mut bytes));
-        read.map(|_| bytes).map_err(|error| format!("the original cannot be read: {error}"))
     }
 }

@@ -69,6 +69,11 @@ pub fn media_type(path: &str) -> &'static str {
     entry(path).map_or_else(|| other(&path.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default()), |(_, kind, _)| kind)
 }
 
+/// The ending of files of a media type, where one is known.
+pub(crate) fn ending_of(media_type: &str) -> Option<&'static str> {
+    TYPES.iter().find(|(_, known, _)| *known == media_type).map(|(ending, ..)| *ending)
+}
+
 /// Whether a file is a photo, a film or a recording, by its ending.
 pub(crate) fn is_media(path: &str) -> bool {
     entry(path).is_some()

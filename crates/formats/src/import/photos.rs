@@ -4,12 +4,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::BufReader,
+    io::{BufReader, Read},
 };
 
 use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance};
 
 use super::{Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink, exif, media_type, quicktime, xmp};
+use crate::copies;
+
+/// A packet that an export put into a photo ends before so many bytes of it, but for those of WebP: longer ones than this are not looked at.
+const PACKET_BYTES_MAX: u64 = 512 << 10;
+const PICTURE_BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
     let files = input.files()?;
@@ -23,8 +28,10 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
     for group in groups.values() {
         for (main, companions) in pair(group) {
             let sidecar = sidecars.get(&main.path.to_lowercase()).or_else(|| sidecars.get(&stem(&main.path).to_lowercase()));
-            used.extend(sidecar.map(|s| s.path.clone()));
-            memory(input, main, &companions, sidecar.copied(), options, sink)?;
+            let others = companions.iter().filter_map(|(file, _)| Some((*file, *sidecars.get(&file.path.to_lowercase())?))).collect();
+            let sidecars = Sidecars { main: sidecar.copied(), others };
+            used.extend(sidecars.all().map(|s| s.path.clone()));
+            memory(input, main, &companions, &sidecars, options, sink)?;
         }
     }
     for file in &files {
@@ -33,6 +40,19 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         }
     }
     Ok(())
+}
+
+/// What lies beside the files of a memory.
+struct Sidecars<'a> {
+    main: Option<&'a InputFile>,
+    /// Beside its companions.
+    others: Vec<(&'a InputFile, &'a InputFile)>,
+}
+
+impl<'a> Sidecars<'a> {
+    fn all(&self) -> impl Iterator<Item = &'a InputFile> {
+        self.main.into_iter().chain(self.others.iter().map(|(_, sidecar)| *sidecar))
+    }
 }
 
 fn stem(path: &str) -> &str {
@@ -67,7 +87,7 @@ fn memory(
     input: &Input,
     main: &InputFile,
     companions: &[Companion<'_>],
-    sidecar: Option<&InputFile>,
+    sidecars: &Sidecars<'_>,
     options: &ReadOptions,
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
@@ -86,30 +106,53 @@ fn memory(
     for (number, (file, role)) in companions.iter().enumerate() {
         let key = format!("{}-{}", if *role == AttachmentRole::Raw { "raw" } else { "film" }, number + 1);
         problems.push(attach(input, file, &key, *role, options, &mut draft));
+        if let Some((_, sidecar)) = sidecars.others.iter().find(|(main, _)| main.path == file.path) {
+            push(sidecar, &format!("{key}-sidecar"), AttachmentRole::Sidecar, &mut draft).of = Some(key.clone());
+        }
     }
-    if let Some(sidecar) = sidecar {
-        let read = input.whole(&sidecar.path).map_err(|e| e.to_string()).map(|bytes| xmp::apply(&bytes, options.zone.as_ref(), &mut draft));
-        problems.push(read.unwrap_or_else(Some).map(|reason| Problem::new(&sidecar.path, reason)));
+    let mut is_told = false;
+    if let Some(sidecar) = sidecars.main {
+        let bytes = input.whole(&sidecar.path).map_err(|e| e.to_string());
+        match bytes.and_then(|bytes| xmp::apply(&bytes, options.zone.as_ref(), &mut draft)) {
+            Ok(told) => is_told = told,
+            Err(reason) => problems.push(Some(Problem::new(&sidecar.path, reason))),
+        }
         push(sidecar, "sidecar", AttachmentRole::Sidecar, &mut draft);
+    } else if let Some(packet) = own_packet(input, main) {
+        is_told = xmp::apply(&packet, options.zone.as_ref(), &mut draft).unwrap_or_default();
     }
     let first = &draft.memory.attachments[0];
     let (captured, position, caption) = (first.captured.clone(), first.position, first.caption.clone());
-    if let Some(when) = captured {
-        if let Some(at) = when.instant {
-            (draft.memory.created, draft.memory.modified) = (at, at);
-        }
+    if let Some(when) = captured.filter(|_| !is_told) {
         draft.memory.when = when;
         draft.memory.provenance.insert("when".into(), Provenance::Observed);
+    }
+    if let Some(at) = draft.memory.when.instant {
+        (draft.memory.created, draft.memory.modified) = (at, at);
     }
     if position.is_some() {
         draft.memory.position = position;
         draft.memory.provenance.insert("position".into(), Provenance::Observed);
     }
-    if draft.memory.title.is_none() && caption.is_none() {
+    if draft.memory.title.is_none() && caption.is_none() && !is_told {
         draft.memory.title = Some(stem(main.name()).chars().take(1000).collect());
     }
     problems.into_iter().flatten().for_each(|problem| sink.problem(problem));
     sink.draft(draft)
+}
+
+/// What an export of media put into a photo.
+fn own_packet(input: &Input, file: &InputFile) -> Option<Vec<u8>> {
+    let bytes_max = match file.ending().as_str() {
+        "jpg" | "jpeg" | "png" => PACKET_BYTES_MAX,
+        // There it stands at the end.
+        "webp" => PICTURE_BYTES_MAX,
+        _ => return None,
+    };
+    let mut bytes = Vec::new();
+    input.open_file(&file.path).ok()?.take(bytes_max).read_to_end(&mut bytes).ok()?;
+    let packet = copies::packet(&bytes)?;
+    packet.windows(xmp::OWN.len()).any(|some| some == xmp::OWN).then_some(packet)
 }
 
 fn push<'d>(file: &InputFile, key: &str, role: AttachmentRole, draft: &'d mut Draft) -> &'d mut Attachment {

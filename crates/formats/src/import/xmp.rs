@@ -2,40 +2,138 @@
 
 use std::collections::BTreeMap;
 
-use keepsake_record::{Position, When, Zone};
+use keepsake_record::{Attachment, Place, PlaceId, Position, When, Zone, rewrite_links};
 use quick_xml::{Reader, XmlVersion, events::Event};
+use serde::de::DeserializeOwned;
 
-use super::Draft;
+use super::{CollectionDraft, Draft};
+use crate::xmp::{date, words_of};
 
 /// The longest sidecar, and the deepest nesting: beyond is no sidecar.
 const BYTES_MAX: usize = 4 << 20;
 const DEPTH_MAX: usize = 64;
 
-/// Reads a sidecar into a draft. Answers what was wrong with it, if anything was.
-pub(crate) fn apply(bytes: &[u8], zone: Option<&Zone>, draft: &mut Draft) -> Option<String> {
-    let properties = match properties(bytes) {
-        Ok(properties) => properties,
-        Err(reason) => return Some(format!("its XMP cannot be read: {reason}")),
-    };
+/// What stands in every packet that an export of media wrote.
+pub(crate) const OWN: &[u8] = b"urn:keepsake:media:1#";
+
+/// Reads a sidecar into a draft. `true`: it tells of the memory, too, because an export of media wrote it.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub(crate) fn apply(bytes: &[u8], zone: Option<&Zone>, draft: &mut Draft) -> Result<bool, String> {
+    let properties = properties(bytes).map_err(|reason| format!("its XMP cannot be read: {reason}"))?;
+    let mut own = Own::of(&properties);
     let one = |names: &[&str]| names.iter().find_map(|name| properties.get(*name)?.first()).cloned();
-    let attachment = draft.memory.attachments.first_mut()?;
-    if let Some(when) = one(&["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"]).and_then(|t| When::parse(&t, zone).ok())
-    {
+    let Some(attachment) = draft.memory.attachments.first_mut() else { return Ok(false) };
+    let taken = one(&["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"]);
+    if let Some(own) = &mut own {
+        own.apply(taken.as_deref(), zone, attachment);
+    } else if let Some(when) = taken.as_deref().and_then(|text| When::parse(text, zone).ok()) {
         attachment.captured = Some(when);
     }
     let degrees = |name: &str| one(&[name]).and_then(|text| gps(&text));
     if let (Some(latitude), Some(longitude)) = (degrees("exif:GPSLatitude"), degrees("exif:GPSLongitude")) {
-        attachment.position = Position::new(latitude, longitude).ok().or(attachment.position);
+        let number = |name: &str| one(&[name]).and_then(|text| fraction(&text));
+        let altitude =
+            number("exif:GPSAltitude").map(|metres| if one(&["exif:GPSAltitudeRef"]).as_deref() == Some("1") { -metres } else { metres });
+        let read = Position::new(latitude, longitude).ok().map(|position| Position {
+            altitude,
+            accuracy: number("exif:GPSHPositioningError"),
+            ..position
+        });
+        attachment.position = read.or(attachment.position);
     }
-    if let Some(description) = one(&["dc:description"]) {
+    attachment.alt = one(&["Iptc4xmpCore:AltTextAccessibility"]).or(attachment.alt.take());
+    let text = properties.get("keepsake:Text").filter(|_| own.is_some()).and_then(|texts| texts.first());
+    // Where nobody wrote a caption, the words of the text are the description.
+    if let Some(description) = one(&["dc:description"]).filter(|said| text.is_none_or(|text| words_of(text).trim() != said)) {
         attachment.caption = Some(description);
+    }
+    let key = own.as_ref().map(|own| format!("keepsake:attachment/{}", own.key)).unwrap_or_default();
+    if let Some(text) = text {
+        // Its key is another one here.
+        draft.memory.text = rewrite_links(text, |link| (link == key).then(|| format!("keepsake:attachment/{}", attachment.key)));
     }
     if let Some(title) = one(&["dc:title"]).filter(|t| t.chars().count() <= 1000) {
         draft.memory.title = Some(title);
     }
     draft.memory.tags.extend(properties.get("dc:subject").into_iter().flatten().filter_map(|tag| tag.parse().ok()));
     draft.people.extend(properties.get("Iptc4xmpExt:PersonInImage").into_iter().flatten().cloned());
-    None
+    draft.place = place(&one);
+    let is_own = own.is_some();
+    if let Some(own) = own {
+        draft.memory.starred = own.is_starred;
+        draft.memory.kind = said(&one, "keepsake:Kind").unwrap_or(draft.memory.kind);
+        draft.memory.visibility = said(&one, "keepsake:Visibility").unwrap_or_default();
+        draft.memory.sensitivity = said(&one, "keepsake:Sensitivity").unwrap_or_default();
+        draft.memory.language = one(&["dc:language"]).or(draft.memory.language.take());
+        let collections = properties.get("keepsake:Collections").into_iter().flatten();
+        draft.collections.extend(collections.map(|name| CollectionDraft { name: name.clone(), kind: "album" }));
+        draft.memory.when = own.when.unwrap_or_default();
+    }
+    Ok(is_own)
+}
+
+/// One of the words that a field of the record takes.
+fn said<T: DeserializeOwned>(one: &dyn Fn(&[&str]) -> Option<String>, name: &str) -> Option<T> {
+    serde_json::from_value(one(&[name])?.into()).ok()
+}
+
+/// What was written by an export of media: more exactly than common properties can say it.
+struct Own {
+    key: String,
+    name: Option<String>,
+    when: Option<When>,
+    captured: Option<When>,
+    is_starred: bool,
+}
+
+impl Own {
+    fn of(properties: &BTreeMap<String, Vec<String>>) -> Option<Self> {
+        let one = |name: &str| properties.get(name).and_then(|values| values.first());
+        let when = |name: &str| one(name).and_then(|text| serde_json::from_str(text).ok());
+        one("keepsake:Memory")?;
+        Some(Self {
+            key: one("keepsake:Attachment").cloned().unwrap_or_default(),
+            name: one("xmpMM:PreservedFileName").cloned(),
+            when: when("keepsake:When"),
+            captured: when("keepsake:Captured"),
+            is_starred: one("keepsake:Starred").is_some_and(|said| said == "true"),
+        })
+    }
+
+    /// Takes over what it says of the file. If another program has changed the date since, that one counts.
+    fn apply(&mut self, taken: Option<&str>, zone: Option<&Zone>, attachment: &mut Attachment) {
+        let said = self.captured.as_ref().and_then(date).or_else(|| self.when.as_ref().and_then(date));
+        if said.as_deref() == taken {
+            attachment.captured = self.captured.take();
+        } else {
+            attachment.captured = taken.and_then(|text| When::parse(text, zone).ok());
+            self.when.clone_from(&attachment.captured);
+        }
+        let name = self.name.take().map(|name| name.replace(['/', '\\', '\0'], "-"));
+        if let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= 1024) {
+            attachment.name = name;
+        }
+    }
+}
+
+/// The place that a photo names, if it names one.
+fn place(one: &dyn Fn(&[&str]) -> Option<String>) -> Option<Place> {
+    let [locality, area, country] = ["photoshop:City", "photoshop:State", "photoshop:Country"].map(|name| one(&[name]));
+    let name = one(&["Iptc4xmpCore:Location"]).or_else(|| locality.clone().or(area.clone()).or(country.clone()))?;
+    let (custom, extra) = (BTreeMap::new(), BTreeMap::new());
+    Some(Place { area, country, custom, id: PlaceId::from_bytes([0; 16]), locality, name, position: None, extra })
+}
+
+/// A number as XMP writes it: `2250/1000`, or as it is.
+fn fraction(text: &str) -> Option<f64> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let value = match text.split_once('/') {
+        Some((above, below)) => number(above)? / number(below)?,
+        None => number(text)?,
+    };
+    Some(value).filter(|value| value.is_finite())
 }
 
 /// XMP writes `52,31.5N`: degrees, minutes with a fraction or with seconds, and the direction.

@@ -4,6 +4,7 @@ mod destination;
 mod export;
 mod memory;
 mod snapshot;
+mod template;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use self::{
     export::{Convert, Dialect, Export, ExportFormat, ExportVerb, Layout, Media, Paper},
     memory::{Collection, Memory},
     snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
+    template::Template,
 };
 
 /// Keeps people's memories safe for life.
@@ -75,6 +77,9 @@ pub enum Command {
     Import(Import),
     /// Hand everything out in a format that outlives any program
     Export(Export),
+    /// How exports with `--template` look: those that come with the program, and your own
+    #[command(subcommand)]
+    Template(Template),
     /// Back up the vault, or any folder
     Backup(Backup),
     /// Look at snapshots

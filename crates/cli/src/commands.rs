@@ -7,6 +7,7 @@ mod destination;
 mod doctor;
 mod export;
 mod exports;
+mod filled;
 mod home;
 mod import;
 mod keys;
@@ -16,6 +17,7 @@ mod restore;
 mod rewriting;
 mod rotation;
 mod snapshot;
+mod template;
 mod usage;
 
 use std::{
@@ -130,6 +132,7 @@ async fn dispatch(context: &Context, command: Command) -> CustodyResult<u8> {
         Command::Collection(args) => memory::collection(context, &args).await,
         Command::Import(args) => import::run(context, &args).await,
         Command::Export(args) => export::run(context, &args).await,
+        Command::Template(args) => template::run(context, &args).await,
         Command::Backup(args) => backup::run(context, &args).await,
         Command::Snapshot(args) => snapshot::run(context, &args).await,
         Command::Verify(args) => backup::verify(context, &args).await,

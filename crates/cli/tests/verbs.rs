@@ -45,6 +45,40 @@ fn every_verb_speaks_json() {
     home.json(&["memory", "list", "--owner", "Bob"]).ended(0);
 }
 
+/// A letter, a record and a page of one's own: what a template makes, and what the verbs say of templates.
+#[test]
+fn templates_are_made_checked_and_used() {
+    let home = Home::new();
+    home.run(&["memory", "add", "--text", "Crème <brûlée>", "--title", "Café", "--date", "2024-03-17T10:00:00Z"]).ended(0);
+    let out = home.file("out");
+    std::fs::create_dir(&out).expect("made");
+    let path = |name: &str| text(&out.join(name)).to_owned();
+    for template in ["letter", "photo-book", "legal"] {
+        let file = path(&format!("{template}.pdf"));
+        let made = home.json(&["export", "--template", template, "--out", &file, "--fonts", &path("")]).ended(0).json();
+        assert_eq!((&made["memories"], &made["skipped"]), (&1.into(), &serde_json::json!([])), "{made}");
+        check_pdf(&out.join(format!("{template}.pdf")));
+        let again = path(&format!("{template}-again.pdf"));
+        home.run(&["export", "--template", template, "--out", &again, "--fonts", &path("")]).ended(0);
+        assert!(std::fs::read(&file).expect("read") == std::fs::read(&again).expect("read"), "{template}: the same bytes again");
+    }
+    home.json(&["template", "list"]).ended(0);
+    assert!(home.run(&["template", "show", "legal"]).ended(0).out.contains("sha256"));
+    home.json(&["template", "new", "mine", "--from", "letter"]).ended(0);
+    home.json(&["template", "check", "mine"]).ended(0);
+    let source = home.path().join("templates/mine/letter.typ");
+    std::fs::write(&source, "#import \"/keepsake.typ\": *\n#data.nothing").expect("written");
+    let told = home.run(&["template", "check", "mine"]).ended(1);
+    assert!(told.out.contains("letter.typ, line 2: "), "{}{}", told.out, told.err);
+    let failed = home.run(&["export", "--template", "mine", "--out", &path("mine.pdf")]).ended(2);
+    assert!(failed.err.contains("letter.typ, line 2: "), "{}", failed.err);
+    assert!(home.run(&["template", "delete", "mine"]).ended(4).err.contains("--yes"));
+    home.json(&["template", "delete", "mine", "--yes"]).ended(0);
+    home.run(&["export", "--template", "journal", "--out", &path("j.html"), "--format", "csv"]).ended(2);
+    let planned = home.json(&["export", "--template", "journal", "--out", &path("j.html"), "--dry-run"]).ended(0).json();
+    assert_eq!((&planned["plan"]["memories"], out.join("j.html").exists()), (&1.into(), false), "{planned}");
+}
+
 /// An old version comes back, and words that are no command are an error like any other.
 #[test]
 fn a_change_is_taken_back() {

@@ -17,6 +17,7 @@ use keepsake_vault::{DayFileRow, Snapshot};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+pub(crate) use self::leaves::picture_of;
 use self::{binder::Binder, leaves::Leaves};
 use crate::{
     Custody, CustodyResult, Filter, Monitor,
@@ -161,14 +162,14 @@ impl Custody {
 
 /// The memories of a day.
 #[derive(Default)]
-struct Day {
-    memories: Vec<Memory>,
+pub(crate) struct Day {
+    pub memories: Vec<Memory>,
     /// Records that are none, by id, each with the reason.
-    damaged: Vec<(String, String)>,
+    pub damaged: Vec<(String, String)>,
 }
 
 /// What a reader sends: a day, or `None` once all were sent. One that ends without it has died.
-type Message = CustodyResult<Option<Day>>;
+pub(crate) type Message = CustodyResult<Option<Day>>;
 
 /// Reads the memories of day after day, the undated last.
 async fn read(mut snapshot: Snapshot, chosen: Option<Chosen>, out: mpsc::Sender<Message>) {
@@ -177,7 +178,8 @@ async fn read(mut snapshot: Snapshot, chosen: Option<Chosen>, out: mpsc::Sender<
     drop(out.send(sent.map(|()| None)).await);
 }
 
-async fn send_days(snapshot: &mut Snapshot, chosen: Option<&Chosen>, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
+/// Sends the memories of day after day; that it was the last one says who called.
+pub(crate) async fn send_days(snapshot: &mut Snapshot, chosen: Option<&Chosen>, out: &mpsc::Sender<Message>) -> CustodyResult<()> {
     let mut after = String::new();
     loop {
         let mut days = snapshot.days_after(&after, DAYS).await?;

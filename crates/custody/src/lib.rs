@@ -46,6 +46,7 @@ mod settling;
 mod snapshots;
 mod suspects;
 mod system;
+mod templates;
 mod trust;
 mod unpacking;
 mod vault_source;
@@ -78,6 +79,7 @@ pub use rewriting::{RewritePlan, RewriteReport, Without};
 pub use rotation::{ForgetPlan, Planned};
 pub use sample::{SampleSpec, drawn_photo, sample_memories};
 pub use snapshots::{Entry, SnapshotRow, Source, TreeChange};
+pub use templates::{TemplateCheck, TemplateExport, TemplateFile, TemplatePlan, TemplateReport, TemplateSummary, TemplateView};
 pub use verify::VerifyReport;
 
 pub use destinations::{
@@ -90,6 +92,7 @@ pub use keepsake_formats::{
     import::{FieldMap, Format},
     media::{Layout, MediaOptions, PictureFormat},
     tables::Dialect,
+    template::{Kind as TemplateKind, Media as TemplateMedia, Per as TemplatePer, Problem as TemplateProblem, Setter},
 };
 pub use keepsake_repository::{
     CheckOptions, Monitor, Password, Policy, PruneOptions, PrunePlan, PruneReport, RepairReport, RestoreOptions, RestoreOutcome, Share,

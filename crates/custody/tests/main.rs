@@ -24,4 +24,5 @@ mod several;
 mod sharing;
 mod support;
 mod tables;
+mod templates;
 mod validators;

@@ -19,6 +19,7 @@ pub mod names;
 pub mod pictures;
 pub mod site;
 pub mod tables;
+pub mod template;
 pub mod text;
 pub mod told;
 pub mod xml;

@@ -20,5 +20,6 @@ mod taken;
 mod takeout;
 mod takeout_archives;
 mod takeout_names;
+mod templates;
 mod textbundle;
 mod words;

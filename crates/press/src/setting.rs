@@ -6,6 +6,7 @@ use std::{
 };
 
 use keepsake_formats::book::{Paper, Printed, Typesetter, Volume};
+use keepsake_record::Timestamp;
 use typst::{
     diag::{SourceDiagnostic, Warned},
     foundations::{Datetime, Smart},
@@ -14,16 +15,21 @@ use typst::{
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 
-use crate::{Fonts, coverage::Cover, tree::Tree, world::Closed};
+use crate::{
+    Fonts,
+    coverage::{Cover, is_ignorable},
+    tree::Tree,
+    world::Closed,
+};
 
 const TEMPLATE: &str = include_str!("book.typ");
 /// A volume is set anew without the characters that turn out to have no shape; so often at most.
-const ATTEMPTS: usize = 4;
+pub(crate) const ATTEMPTS: usize = 4;
 
 /// Sets books.
 pub struct Press {
-    fonts: Arc<Fonts>,
-    creator: String,
+    pub(crate) fonts: Arc<Fonts>,
+    pub(crate) creator: String,
 }
 
 impl Press {
@@ -41,13 +47,10 @@ impl Press {
         files.extend(tree.pictures.into_iter().enumerate().map(|(number, jpeg)| (format!("/m/{number}"), jpeg)));
         files.extend(volume.data.iter().map(|data| ("/data.ndjson".to_owned(), data.clone())));
         let replaced = cover.replaced();
-        let world = Closed::new(self.fonts.clone(), TEMPLATE, files, date_of(volume));
+        let world = Closed::new(self.fonts.clone(), TEMPLATE, files, date_of(volume.book.date));
         let Warned { output, .. } = typst::compile::<PagedDocument>(&world);
         let document = output.map_err(|errors| told(&errors))?;
-        let mut shapeless = BTreeSet::new();
-        document.pages().iter().for_each(|page| find_shapeless(&page.frame, &mut shapeless));
-        if !shapeless.is_subset(refused) {
-            refused.extend(shapeless);
+        if has_more_shapeless(&document, refused) {
             return Ok(None);
         }
         let standards = PdfStandards::new(&[PdfStandard::A_3a, PdfStandard::Ua_1]).map_err(|error| error.message().to_string())?;
@@ -96,9 +99,19 @@ impl Typesetter for Press {
     }
 }
 
-fn date_of(volume: &Volume) -> Option<Datetime> {
-    let date = volume.book.date.to_jiff().to_zoned(jiff::tz::TimeZone::UTC);
+/// The day of an instant: what the document takes for today.
+pub(crate) fn date_of(date: Timestamp) -> Option<Datetime> {
+    let date = date.to_jiff().to_zoned(jiff::tz::TimeZone::UTC);
     Datetime::from_ymd(date.year().into(), date.month() as u8, date.day() as u8)
+}
+
+/// Whether characters have no shape where they stand, beside those that are known; they are by then.
+pub(crate) fn has_more_shapeless(document: &PagedDocument, refused: &mut BTreeSet<char>) -> bool {
+    let mut shapeless = BTreeSet::new();
+    document.pages().iter().for_each(|page| find_shapeless(&page.frame, &mut shapeless));
+    let has_more = !shapeless.is_subset(refused);
+    refused.extend(shapeless);
+    has_more
 }
 
 /// The characters of glyphs that are none.
@@ -108,7 +121,7 @@ fn find_shapeless(frame: &Frame, found: &mut BTreeSet<char>) {
             FrameItem::Group(group) => find_shapeless(&group.frame, found),
             FrameItem::Text(text) => {
                 for glyph in text.glyphs.iter().filter(|glyph| glyph.id == 0) {
-                    found.extend(text.text[glyph.range()].chars().filter(|c| !c.is_whitespace()));
+                    found.extend(to_blame(&text.text[glyph.range()]));
                 }
             }
             _ => {}
@@ -116,8 +129,28 @@ fn find_shapeless(frame: &Frame, found: &mut BTreeSet<char>) {
     }
 }
 
+/// The characters of a cluster that have no shape together: those that follow the first, for that one is printed elsewhere, too (`1` in a keycap);
+/// of them those that can be seen, if there are any.
+fn to_blame(cluster: &str) -> Vec<char> {
+    let following: Vec<char> = cluster.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
+    let seen: Vec<char> = following.iter().copied().filter(|c| !is_ignorable(*c)).collect();
+    let first = cluster.chars().filter(|c| !c.is_whitespace()).take(1).collect();
+    [seen, following, first].into_iter().find(|some| !some.is_empty()).unwrap_or_default()
+}
+
 /// Errors as a sentence, each kind once.
 fn told(errors: &[SourceDiagnostic]) -> String {
     let all: BTreeMap<String, ()> = errors.iter().map(|error| (error.message.to_string(), ())).collect();
     all.into_keys().take(3).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_is_to_blame() {
+        assert_eq!(to_blame("1\u{fe0f}\u{20e3}"), ['\u{20e3}']);
+        assert_eq!((to_blame("x"), to_blame("1\u{fe0f}"), to_blame(" ")), (vec!['x'], vec!['\u{fe0f}'], vec![]));
+    }
 }

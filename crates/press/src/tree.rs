@@ -143,7 +143,7 @@ impl Tree<'_> {
 }
 
 /// The primary language, as typst takes it: two or three letters.
-fn language(tag: &str) -> String {
+pub(crate) fn language(tag: &str) -> String {
     let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
     let is_one = (2..=3).contains(&primary.len()) && primary.bytes().all(|b| b.is_ascii_lowercase());
     if is_one { primary } else { "en".to_owned() }

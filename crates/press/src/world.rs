@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use typst::{
     Library, LibraryExt, World,
     diag::{FileError, FileResult},
-    foundations::{Bytes, Datetime, Duration},
+    foundations::{Binding, Bytes, Datetime, Duration, Value},
     syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot},
     text::{Font, FontBook},
     utils::LazyHash,
@@ -17,7 +17,8 @@ use crate::Fonts;
 pub(crate) struct Closed {
     library: LazyHash<Library>,
     fonts: Arc<Fonts>,
-    main: Source,
+    main: FileId,
+    sources: HashMap<FileId, Source>,
     files: HashMap<FileId, Bytes>,
     date: Option<Datetime>,
 }
@@ -28,13 +29,38 @@ fn id(path: &str) -> FileId {
     RootedPath::new(VirtualRoot::Project, VirtualPath::new(path).expect("our own names are paths")).intern()
 }
 
+/// What templates can call: everything but what makes programs of words (`eval`) or of bytes (`plugin`).
+fn library() -> Library {
+    let mut library = Library::builder().build();
+    for name in ["eval", "plugin"] {
+        if let Some(binding) = library.global.scope_mut().get_mut(name) {
+            *binding = Binding::detached(Value::None);
+        }
+    }
+    library.std = Binding::detached(library.global.clone());
+    library
+}
+
 impl Closed {
     /// `files` by path, such as `/m/0`.
     pub fn new(fonts: Arc<Fonts>, template: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>, date: Option<Datetime>) -> Self {
+        Self::of(fonts, "/book.typ", [("/book.typ".to_owned(), template.to_owned())], files, date)
+    }
+
+    /// With sources by path, one of which is where setting begins.
+    pub fn of(
+        fonts: Arc<Fonts>,
+        main: &str,
+        sources: impl IntoIterator<Item = (String, String)>,
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+        date: Option<Datetime>,
+    ) -> Self {
+        let source = |(path, text): (String, String)| (id(&path), Source::new(id(&path), text));
         Self {
-            library: LazyHash::new(Library::builder().build()),
+            library: LazyHash::new(library()),
             fonts,
-            main: Source::new(id("/book.typ"), template.to_owned()),
+            main: id(main),
+            sources: sources.into_iter().map(source).collect(),
             files: files.into_iter().map(|(path, bytes)| (id(&path), Bytes::new(bytes))).collect(),
             date,
         }
@@ -51,11 +77,11 @@ impl World for Closed {
     }
 
     fn main(&self) -> FileId {
-        self.main.id()
+        self.main
     }
 
     fn source(&self, id: FileId) -> FileResult<Source> {
-        if id == self.main.id() { Ok(self.main.clone()) } else { Err(FileError::AccessDenied) }
+        self.sources.get(&id).cloned().ok_or(FileError::AccessDenied)
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {
@@ -94,6 +120,9 @@ mod tests {
             "#import \"@preview/cetz:0.3.0\"",
             "#plugin(\"/m/0\")",
             "#datetime.today()",
+            "#eval(\"1 + 1\")",
+            "#std.eval(\"1 + 1\")",
+            "#std.plugin(bytes(\"x\"))",
         ] {
             assert!(compiles(template).is_err(), "{template}");
         }

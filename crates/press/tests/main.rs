@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "tests tell what they did not run")]
 
+mod templates;
+
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
 use keepsake_formats::{

@@ -18,6 +18,9 @@ pub struct Export {
     /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub
     #[arg(long, value_name = "PATH", required = true)]
     pub out: Option<PathBuf>,
+    /// Instead of a format: fill in a template, such as `letter`, `photo-book`, `journal` or `legal`; `keepsake template list` tells which there are
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "part_size", "for_sharing", "anew", "dialect", "paper", "with_data"])]
+    pub template: Option<String>,
     /// Only some memories, such as `from:2024 tag:sea not visibility:private`
     ///
     /// Terms that stand beside each other all hold; `or`, `not` and parentheses do what they say.
@@ -42,19 +45,19 @@ pub struct Export {
     /// Of tables: `spreadsheet` keeps programs from taking cells for formulas
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
-    /// Of a book: its title, instead of the owner's name
+    /// Of a book or a template: its title, instead of the owner's name
     #[arg(long)]
     pub title: Option<String>,
     /// Of a book: what it is printed on; A5 unless told
     #[arg(long, value_enum)]
     pub paper: Option<Paper>,
-    /// Of a book: the language of memories that name none, such as `en` or `zh-Hant`
+    /// Of a book or a template: the language of memories that name none, such as `en` or `zh-Hant`
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<String>,
     /// Of a book: let each volume hold its memories as data, too
     #[arg(long)]
     pub with_data: bool,
-    /// Of a book: a folder of fonts, beside those that come with the program; the system's unless told
+    /// Of a book or a template: a folder of fonts, beside those that come with the program; the system's unless told
     #[arg(long, value_name = "FOLDER")]
     pub fonts: Vec<PathBuf>,
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     args,
-    commands::{Context, exports},
+    commands::{Context, exports, filled},
     exit::{COMPLETE, SKIPPED},
     words,
 };
@@ -24,6 +24,9 @@ const NAMED: usize = 20;
 pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
     if let Some(verb) = &args.verb {
         return exports::run(context, verb).await;
+    }
+    if let Some(template) = &args.template {
+        return filled::run(context, args, template).await;
     }
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
     let is_book = matches!(args.format, args::ExportFormat::Pdf | args::ExportFormat::Epub);
@@ -60,7 +63,7 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         args::ExportFormat::Html => bag(context, args, BagFormat::Html).await,
         args::ExportFormat::Media => bag(context, args, BagFormat::Media(media(&args.media))).await,
         args::ExportFormat::Epub => book(context, args, Arc::new(Epub)).await,
-        args::ExportFormat::Pdf => book(context, args, Arc::new(press(args)?)).await,
+        args::ExportFormat::Pdf => book(context, args, Arc::new(press(&args.fonts)?)).await,
     }
 }
 
@@ -82,12 +85,12 @@ fn media(args: &args::Media) -> MediaOptions {
     }
 }
 
-/// What sets books on paper.
-fn press(args: &args::Export) -> CustodyResult<Press> {
-    if let Some(none) = args.fonts.iter().find(|folder| !folder.is_dir()) {
+/// What sets books and templates on paper.
+pub(super) fn press(fonts: &[PathBuf]) -> CustodyResult<Press> {
+    if let Some(none) = fonts.iter().find(|folder| !folder.is_dir()) {
         return Err(CustodyError::Usage(format!("{} is no folder: --fonts takes one that holds fonts", none.display())));
     }
-    let folders: Vec<PathBuf> = if args.fonts.is_empty() { FONT_FOLDERS.map(PathBuf::from).into() } else { args.fonts.clone() };
+    let folders: Vec<PathBuf> = if fonts.is_empty() { FONT_FOLDERS.map(PathBuf::from).into() } else { fonts.to_vec() };
     Ok(Press::new(Fonts::load(&folders), concat!("Keepsake ", env!("CARGO_PKG_VERSION"))))
 }
 

@@ -96,18 +96,23 @@ impl Leaves {
     }
 
     fn picture(&self, attachment: &Attachment) -> Result<Picture, String> {
-        let Some(medium) = &attachment.medium else { return Err("the file never arrived".into()) };
-        if !attachment.media_type.starts_with("image/") {
-            return Err("not on paper".into());
-        }
-        if medium.bytes > PICTURE_BYTES_MAX {
-            return Err("it is too long for a picture".into());
-        }
-        let mut original = Vec::new();
-        let read = self.media.open(&medium.sha256).and_then(|reader| reader.take(PICTURE_BYTES_MAX).read_to_end(&mut original));
-        read.map_err(|error| format!("the original cannot be read: {error}"))?;
-        printable(&original, self.side_max)
+        picture_of(&self.media, attachment, self.side_max)
     }
+}
+
+/// A photo as a picture that can be shown, or why there is none.
+pub(crate) fn picture_of(media: &MediaReader, attachment: &Attachment, side_max: u32) -> Result<Picture, String> {
+    let Some(medium) = &attachment.medium else { return Err("the file never arrived".into()) };
+    if !attachment.media_type.starts_with("image/") {
+        return Err("not on paper".into());
+    }
+    if medium.bytes > PICTURE_BYTES_MAX {
+        return Err("it is too long for a picture".into());
+    }
+    let mut original = Vec::new();
+    let read = media.open(&medium.sha256).and_then(|reader| reader.take(PICTURE_BYTES_MAX).read_to_end(&mut original));
+    read.map_err(|error| format!("the original cannot be read: {error}"))?;
+    printable(&original, side_max)
 }
 
 /// The characters of a leaf's text.

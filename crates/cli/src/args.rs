@@ -3,6 +3,7 @@
 mod destination;
 mod export;
 mod memory;
+mod share;
 mod snapshot;
 mod template;
 
@@ -12,7 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     destination::{Add, Bucket, Destination},
-    export::{Convert, Dialect, Export, ExportFormat, ExportVerb, Layout, Media, Paper},
+    export::{Convert, Dialect, Export, ExportFormat, ExportVerb, Fetch, Layout, Media, Paper, Share, Whither},
     memory::{Collection, Memory},
     snapshot::{Forget, From, Prune, Repair, Rewrite, Snapshot, Verify},
     template::Template,
@@ -76,7 +77,7 @@ pub enum Command {
     /// Take in what other programs exported, or a bundle
     Import(Import),
     /// Hand everything out in a format that outlives any program
-    Export(Export),
+    Export(Box<Export>),
     /// How exports with `--template` look: those that come with the program, and your own
     #[command(subcommand)]
     Template(Template),
@@ -177,6 +178,12 @@ pub struct Import {
     /// Bring back what was deleted here
     #[arg(long)]
     pub bring_back: bool,
+    /// Of files that end in .age: the file with the key that they were encrypted to
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub identity: Option<PathBuf>,
+    /// Of files that end in .age: the file with the passphrase
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// Only tell what would happen
     #[arg(long)]
     pub dry_run: bool,

@@ -16,6 +16,8 @@ mod repair;
 mod restore;
 mod rewriting;
 mod rotation;
+mod secrets;
+mod shares;
 mod snapshot;
 mod template;
 mod usage;

@@ -90,6 +90,45 @@ fn three_places_at_once() {
     assert!(fs::read_to_string(back.join("data/memories/2024/03/2024-03-18.ndjson")).expect("the day").contains("two"));
 }
 
+/// Exports go to a bucket, are looked at and removed there; a link leads to them. Whoever lists the bucket finds them whole.
+#[test]
+fn exports_in_a_bucket() {
+    let Some(s3) = server("KEEPSAKE_TEST_S3") else { return };
+    let home = Home::new();
+    fs::write(home.path().join("keepsake.toml"), "[destinations.cloud]\nid = \"testkey\"\nsecret = \"testsecret\"\n")
+        .expect("the settings");
+    let url = format!("s3://{}/my/own", fresh("exports"));
+    home.json(&["destination", "add", "cloud", &url, "--endpoint", &s3, "--make"]).ended(0);
+    // Longer than what is sent at once.
+    let (film, mut dice) = (home.file("film.mp4"), keepsake_testing::Dice(7));
+    fs::write(&film, (0..3 << 20).flat_map(|_| dice.roll().to_le_bytes()).collect::<Vec<u8>>()).expect("a film");
+    home.json(&["memory", "add", "--text", "with a film", "--date", "2024-03-17", "--attach", text(&film)]).ended(0);
+    let local = home.file("memories.zip");
+    home.json(&["export", "--out", text(&local)]).ended(0);
+    let dry = home.json(&["export", "--destination", "cloud", "--out", "memories.zip", "--dry-run"]).ended(0).json();
+    assert_eq!(dry["plan"]["memories"], 1, "{dry}");
+    let made = home.json(&["export", "--destination", "cloud", "--out", "memories.zip"]).ended(0).json();
+    let id = made["id"].as_str().expect("an id");
+    assert_eq!(made["out"], format!("{url}/exports/memories.zip"));
+    assert!(home.run(&["export", "--destination", "cloud", "--out", "memories.zip"]).ended(4).err.contains("is there already"));
+    assert!(home.run(&["export", "--out", &format!("{url}/owners/x.zip")]).ended(4).err.contains("backups are kept"));
+    let named = home.json(&["export", "--out", &format!("{url}/2026/all.tar.gz")]).ended(0).json();
+    assert_eq!(named["parts"][0]["sent"], true, "{named}");
+    assert!(home.json(&["export", "show", id]).ended(0).json()["altered"].as_array().is_some_and(Vec::is_empty));
+    let made = home.json(&["export", "share", id, "--private-too"]).ended(0).json();
+    let link = home.file("link");
+    fs::write(&link, made["link"].as_str().expect("a link")).expect("written");
+    let theirs = home.file("theirs");
+    fs::create_dir(&theirs).expect("a folder");
+    home.json(&["export", "fetch", "--to", text(&theirs), "--link-file", text(&link)]).ended(0);
+    assert!(fs::read(theirs.join("memories.zip")).expect("there") == fs::read(&local).expect("read"), "the same bytes as here");
+    home.json(&["export", "delete", id, "--yes"]).ended(0);
+    home.json(&["export", "--destination", "cloud", "--out", "memories.zip"]).ended(0);
+    home.json(&["backup"]).ended(0);
+    home.json(&["verify", "--read-data"]).ended(0);
+    assert!(!home.path().join("outgoing").exists() || fs::read_dir(home.path().join("outgoing")).expect("list").next().is_none());
+}
+
 /// A server that dies in the middle of a backup costs its copy and nothing else; it is told, and made up for.
 #[test]
 fn a_server_that_dies() {

@@ -7,5 +7,6 @@ mod clouds;
 mod imports;
 mod leaving;
 mod restic;
+mod shares;
 mod support;
 mod verbs;

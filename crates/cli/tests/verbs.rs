@@ -363,7 +363,8 @@ fn files_go_out_for_photo_programs() {
         let ran = home.run(&[&["export", "--out", text(&home.file("other"))], flag].concat()).ended(2);
         assert!(ran.err.contains("--format media"), "{}", ran.err);
     }
-    let parts = ["export", "--format", "media", "--part-size", "4 MiB", "--out", text(&home.file("parts")), "--max-side", "5"];
+    let target = home.file("parts");
+    let parts = ["export", "--format", "media", "--part-size", "4 MiB", "--out", text(&target), "--max-side", "5"];
     home.run(&parts).ended(2);
     assert!(home.run(&parts[..7]).ended(2).err.contains("--part-size"));
 }

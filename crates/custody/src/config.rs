@@ -53,10 +53,11 @@ pub struct Config {
 }
 
 /// Every key with its default, whether it is a secret, and what it is for.
-const KEYS: [(&str, &str, bool, &str); 11] = [
+const KEYS: [(&str, &str, bool, &str); 12] = [
     ("vault.url", "vault.db", true, "a SQLite file (relative to the home) or a postgres:// URL"),
     ("media.path", "media", false, "the folder of original files (relative to the home)"),
     ("copies.min", "1", false, "a backup that fewer destinations than this have has failed"),
+    ("share.url", "", false, "what links to shared exports begin with, such as https://example.org/keepsake"),
     ("trash.days", "30", false, "how long deleted memories wait in the trash"),
     ("rotation.within_hours", "48", false, "`snapshot forget` keeps all snapshots at most so much older than the newest"),
     ("rotation.last", "0", false, "and so many of the newest (here and below: a number, or \"all\")"),

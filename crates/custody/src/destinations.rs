@@ -171,7 +171,7 @@ impl Custody {
         })
     }
 
-    async fn destination_row(&self, name: &str) -> CustodyResult<DestinationRow> {
+    pub(crate) async fn destination_row(&self, name: &str) -> CustodyResult<DestinationRow> {
         let rows = self.vault.destinations().await?;
         let names = rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>().join(", ");
         let found = rows.into_iter().find(|row| row.name == name);

@@ -6,6 +6,8 @@ use keepsake_repository::RepositoryError;
 use keepsake_storage::StoreError;
 use keepsake_vault::VaultError;
 
+use crate::ShareDenied;
+
 /// The answer of every operation.
 pub type CustodyResult<T> = Result<T, CustodyError>;
 
@@ -65,6 +67,9 @@ pub enum CustodyError {
     /// An input.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Somebody with a link gets nothing.
+    #[error(transparent)]
+    Share(#[from] ShareDenied),
     /// A value.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -86,6 +91,8 @@ impl CustodyError {
             Self::Refused(_) | Self::Repository(RepositoryError::LastKey { .. } | RepositoryError::TooManyKeys { .. }) => {
                 ErrorKind::Refused
             }
+            Self::Share(ShareDenied::NeedsPassphrase | ShareDenied::WrongPassphrase) => ErrorKind::WrongKey,
+            Self::Share(_) => ErrorKind::Refused,
             Self::WrongKey(_) | Self::Repository(RepositoryError::WrongPassword { .. }) => ErrorKind::WrongKey,
             Self::Damaged(_) | Self::Repository(RepositoryError::Damaged { .. }) | Self::Vault(VaultError::Damaged(_)) => {
                 ErrorKind::Damaged

@@ -3,12 +3,15 @@
 //! An export shows one moment of the owner's history, whatever is written while it goes on. It is noted in the vault: killed and started again it
 //! stays with that moment, keeps the parts that are whole, and ends with the bytes that it would have had.
 
+mod depot;
 mod job;
 mod leaves;
 mod plan;
 mod reading;
 mod running;
+mod sealing;
 mod selection;
+mod shares;
 mod sharing;
 mod shelf;
 mod stock;
@@ -26,13 +29,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::{
+    depot::Away,
     job::{Asked, Job, lease_name},
     writing::{Omission, folder_of},
 };
 pub use self::{
     job::{ExportPart, ExportState},
     plan::ExportPlan,
-    shelf::ExportSummary,
+    sealing::{SealTo, Unlock, Unsealed},
+    shares::{
+        Expiry, Fetched, MadeShare, OpenShare, ShareDenied, ShareOptions, ShareReader, ShareState, ShareToken, ShareView, SharedFile,
+    },
+    shelf::{ExportSince, ExportSummary},
 };
 use crate::{Custody, CustodyError, CustodyResult, Filter, Monitor};
 
@@ -42,8 +50,12 @@ pub const PART_BYTES_MIN: u64 = 1 << 20;
 /// Where to, as what, and what of it.
 #[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
-    /// The folder or archive to make; its ending decides which.
+    /// The folder or archive to make; its ending decides which. Or the URL of an archive that is to be elsewhere.
     pub out: PathBuf,
+    /// The destination below whose `exports/` it is to be.
+    pub destination: Option<String>,
+    /// Who alone can open it.
+    pub seal: Option<SealTo>,
     /// What is in it beside the originals.
     pub format: BagFormat,
     /// Which memories; all unless told.
@@ -123,10 +135,14 @@ impl Custody {
     pub async fn plan_export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportPlan> {
         let result = async {
             let options = options.settled()?;
-            check(&options)?;
-            refuse_filled(&options.out)?;
+            let away = self.away(&options).await?;
+            check(&options, away.as_ref())?;
             let moment = self.vault.head(owner).await?.moment();
-            let job = Job::new(owner, Asked::of(&options)?, moment, self.now());
+            let job = self.waiting_for(Job::new(owner, Asked::of(&options, away)?, moment, self.now()));
+            match self.depot_of(&job).await? {
+                Some(depot) => tokio::task::block_in_place(|| depot.refuse_filled(&job.asked.out))?,
+                None => refuse_filled(&options.out)?,
+            }
             Ok(self.planned(owner, &options, &job, true, monitor).await?.0)
         };
         let result = result.await;
@@ -153,8 +169,9 @@ impl Custody {
     }
 
     async fn run_export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportReport> {
-        check(options)?;
-        let asked = Asked::of(options)?;
+        let away = self.away(options).await?;
+        check(options, away.as_ref())?;
+        let asked = Asked::of(options, away)?;
         let lease = self.lease(&lease_name(&asked.out)).await?;
         let work = async |lease: &Lease| {
             let found = self.jobs(owner).await?.into_iter().rev().find(|job| job.state == ExportState::Begun && job.asked == asked);
@@ -179,7 +196,7 @@ impl Custody {
                 }
             }
             let moment = self.vault.head(owner).await?.moment();
-            let job = Job::new(owner, asked.clone(), moment, self.now());
+            let job = self.waiting_for(Job::new(owner, asked.clone(), moment, self.now()));
             Ok(ExportReport { began_anew, ..self.go_on(owner, options, job, false, lease, monitor.clone()).await? })
         };
         self.while_leased(lease, work).await
@@ -198,8 +215,12 @@ impl ExportOptions {
 }
 
 /// Refuses what cannot be written, before anything is read.
-fn check(options: &ExportOptions) -> CustodyResult<()> {
-    need_folder(&options.out)?;
+fn check(options: &ExportOptions, away: Option<&Away>) -> CustodyResult<()> {
+    match away {
+        Some(away) => away.check()?,
+        None => need_folder(&options.out)?,
+    }
+    sealing::check(&options.out, options.seal.as_ref())?;
     match options.part_bytes {
         Some(_) if matches!(options.format, BagFormat::Csv(_) | BagFormat::Markdown | BagFormat::Html) => Err(CustodyError::Usage(
             "tables belong together, and so do notes and pages with what they show: parts go with --format json and xml".into(),

@@ -62,7 +62,11 @@ pub use config::{Config, Origin, Setting};
 pub use copies::RepositoryView;
 pub use elsewhere::Elsewhere;
 pub use error::{CustodyError, CustodyResult, ErrorKind};
-pub use export::{BagFormat, ExportOptions, ExportPart, ExportPlan, ExportReport, ExportState, ExportSummary};
+pub use export::{BagFormat, ExportOptions, ExportPart, ExportPlan, ExportReport, ExportSince, ExportState, ExportSummary};
+pub use export::{
+    Expiry, Fetched, MadeShare, OpenShare, ShareDenied, ShareOptions, ShareReader, ShareState, ShareToken, ShareView, SharedFile,
+};
+pub use export::{SealTo, Unlock, Unsealed};
 pub use filter::Filter;
 pub use folders::FolderReport;
 pub use home::{Custody, InitReport};

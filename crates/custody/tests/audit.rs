@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use keepsake_custody::{
-    BackupKind, CheckOptions, ExportOptions, ImportMode, ImportOptions, MemoryDraft, MemoryEdit, Silent, Source, Without,
+    BackupKind, CheckOptions, ExportOptions, ImportMode, ImportOptions, MemoryDraft, MemoryEdit, ShareOptions, ShareToken, Silent, Source,
+    Without,
 };
 
 use crate::support::{Home, home};
@@ -112,13 +113,29 @@ async fn every_verb_leaves_its_entry() {
     let bag = ExportOptions { out: home.folder.path().join("bag"), ..ExportOptions::default() };
     verb!("export: complete", c.export(owner, &bag, silent.clone()));
     verb!("export: denied", c.export(owner, &bag, silent.clone()));
+    let id = c.exports(owner).await.expect("exports").remove(0).id;
+    let shared = ShareOptions { private_too: true, ..ShareOptions::default() };
+    verb!("export.share: denied", c.share_export(owner, &id, &shared));
+    let archive = ExportOptions { out: home.folder.path().join("bag.zip"), ..ExportOptions::default() };
+    let id = c.export(owner, &archive, silent.clone()).await.expect("export").id;
+    verb!("export.share: complete", c.share_export(owner, &id, &shared));
+    let made = c.share_export(owner, &id, &shared).await.expect("shared");
+    let token = ShareToken::parse(&made.link).expect("a link");
+    verb!("share.open: complete", c.open_share(&token, None, "nobody"));
+    let open = c.open_share(&token, None, "nobody").await.expect("open");
+    verb!("share.download: complete", c.read_share(&open, "bag.zip"));
+    verb!("share.download: denied", c.read_share(&open, "bag"));
+    verb!("share.list: complete", c.shares(owner, None));
+    verb!("export.unshare: complete", c.unshare(owner, &made.share.id));
+    verb!("export.unshare: denied", c.unshare(owner, &made.share.id));
+    verb!("share.open: denied", c.open_share(&token, None, "nobody"));
     verb!("import.plan: complete", c.import(owner, &bag.out, &ImportOptions::default(), ImportMode::Plan, silent.clone()));
     verb!("import: complete", c.import(owner, &bag.out, &ImportOptions::default(), ImportMode::Apply, silent.clone()));
     verb!(
         "import: failed",
         c.import(owner, &home.folder.path().join("nowhere"), &ImportOptions::default(), ImportMode::Apply, silent.clone())
     );
-    assert_eq!(walk.len(), 64);
+    assert_eq!(walk.len(), 73);
     let text = format!("{:?}", c.audit_after("", 10_000).await.expect("audit"));
     assert!(!text.contains(c.reveal_password(Some(owner)).await.expect("password").as_str()), "no secret is in the log");
 }

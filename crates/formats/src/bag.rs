@@ -1,6 +1,8 @@
 //! The containers of an export: a folder, a ZIP archive or a TAR.GZ archive, each a BagIt bag (RFC 8493) whose payload is
 //! the bundle's `data/`, or what a writer makes of it. Written front to back; the manifest waits in a file without a name.
 
+mod sealed;
+
 use std::{
     fs,
     io::{self, Read, Seek, Write},
@@ -11,7 +13,15 @@ use flate2::{Compression, write::GzEncoder};
 use jiff::Zoned;
 use keepsake_record::Sha256Digest;
 use sha2::{Digest, Sha256};
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+use zip::{
+    CompressionMethod, ZipArchive, ZipWriter,
+    write::{SimpleFileOptions, StreamWriter},
+};
+
+pub use self::sealed::{Seal, Sealed};
+
+/// How the name of an archive ends that is under a seal.
+pub const SEALED: &str = ".age";
 
 /// Which container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +35,20 @@ pub enum Container {
 }
 
 impl Container {
-    /// The container that a file name asks for.
+    /// The container that a file name asks for, under a seal or not.
     pub fn of(path: &Path) -> Self {
         let name = path.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        match name {
+        match name.strip_suffix(SEALED).unwrap_or(&name) {
             name if name.ends_with(".zip") => Self::Zip,
             name if name.ends_with(".tar.gz") || name.ends_with(".tgz") => Self::TarGz,
             _ => Self::Folder,
         }
     }
+}
+
+/// Whether a name is that of something under a seal.
+pub fn is_sealed(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().to_ascii_lowercase().ends_with(SEALED))
 }
 
 /// Whether a file is a ZIP archive that holds a bag; nothing but its list of entries is read.
@@ -48,7 +63,9 @@ pub fn is_zipped(path: &Path) -> bool {
 enum Out {
     Folder(PathBuf, fs::File),
     Zip(Box<ZipWriter<fs::File>>, String),
-    TarGz(Box<tar::Builder<GzEncoder<fs::File>>>, String),
+    /// Lengths follow what they are of, for nothing can be written twice.
+    SealedZip(Box<ZipWriter<StreamWriter<Box<dyn Sealed>>>>, String),
+    TarGz(Box<tar::Builder<GzEncoder<Box<dyn Sealed>>>>, String),
 }
 
 /// What a bag says of itself.
@@ -89,6 +106,14 @@ impl BagWriter {
     /// # Errors
     /// Something is at the target, or it cannot be written.
     pub fn create(target: &Path, container: Container) -> io::Result<Self> {
+        Self::create_sealed(target, container, None)
+    }
+
+    /// As [`BagWriter::create`], with the archive under a seal.
+    ///
+    /// # Errors
+    /// As [`BagWriter::create`]; a folder has no seal.
+    pub fn create_sealed(target: &Path, container: Container, seal: Option<Seal<'_>>) -> io::Result<Self> {
         if fs::symlink_metadata(target).is_ok() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -98,9 +123,19 @@ impl BagWriter {
         let name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no name"))?;
         let part = unfinished(target);
         let root = name.to_string_lossy().into_owned();
-        let root = [".zip", ".tar.gz", ".tgz"].iter().fold(root.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name));
+        let root = [SEALED, ".zip", ".tar.gz", ".tgz"].iter().fold(root.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name));
         let root = if root.is_empty() || root.starts_with('.') { "export".to_owned() } else { root.to_owned() };
+        let sealed = |seal: Option<Seal<'_>>| {
+            let file = fs::File::create(&part)?;
+            match seal {
+                Some(seal) => seal(file),
+                None => Ok(Box::new(file) as Box<dyn Sealed>),
+            }
+        };
         let out = match container {
+            Container::Folder if seal.is_some() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a folder has no seal: make it an archive"));
+            }
             Container::Folder => {
                 if part.exists() {
                     fs::remove_dir_all(&part)?;
@@ -108,10 +143,9 @@ impl BagWriter {
                 fs::create_dir_all(&part)?;
                 Out::Folder(part.clone(), fs::File::open(&part)?)
             }
+            Container::Zip if seal.is_some() => Out::SealedZip(Box::new(ZipWriter::new_stream(sealed(seal)?)), root),
             Container::Zip => Out::Zip(Box::new(ZipWriter::new(fs::File::create(&part)?)), root),
-            Container::TarGz => {
-                Out::TarGz(Box::new(tar::Builder::new(GzEncoder::new(fs::File::create(&part)?, Compression::default()))), root)
-            }
+            Container::TarGz => Out::TarGz(Box::new(tar::Builder::new(GzEncoder::new(sealed(seal)?, Compression::default()))), root),
         };
         // Beside the target: a million files have a list of 150 MB.
         let manifest = io::BufWriter::new(tempfile::tempfile_in(folder_of(target))?);
@@ -161,15 +195,8 @@ impl BagWriter {
                 }
                 if cfg!(target_os = "linux") { Ok(()) } else { file.sync_data() }
             }
-            Out::Zip(zip, root) => {
-                // What is compressed already.
-                let packed = path.starts_with("data/media/") || at.is_some() && !path.ends_with(".xmp");
-                let method = if packed { CompressionMethod::Stored } else { CompressionMethod::Deflated };
-                let options = SimpleFileOptions::default().compression_method(method).large_file(length > u32::MAX as u64 / 2);
-                let options = at.and_then(zip_time).map_or(options, |at| options.last_modified_time(at));
-                zip.start_file(format!("{root}/{path}"), options).map_err(io::Error::other)?;
-                io::copy(reader, zip).map(drop)
-            }
+            Out::Zip(zip, root) => zip_in(zip, root, path, at, length, reader),
+            Out::SealedZip(zip, root) => zip_in(zip, root, path, at, length, reader),
             Out::TarGz(tar, root) => {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(length);
@@ -261,12 +288,32 @@ fn end(out: Out) -> io::Result<()> {
         #[cfg(not(target_os = "linux"))]
         Out::Folder(_, opened) => opened.sync_all(),
         Out::Zip(zip, _) => zip.finish().map_err(io::Error::other)?.sync_all(),
-        Out::TarGz(tar, _) => {
-            let mut file = tar.into_inner()?.finish()?;
-            file.flush()?;
-            file.sync_all()
-        }
+        Out::SealedZip(zip, _) => end_sealed(zip.finish().map_err(io::Error::other)?.into_inner()),
+        Out::TarGz(tar, _) => end_sealed(tar.into_inner()?.finish()?),
     }
+}
+
+fn end_sealed(sealed: Box<dyn Sealed>) -> io::Result<()> {
+    let mut file = sealed.finish()?;
+    file.flush()?;
+    file.sync_all()
+}
+
+/// Adds a file to a ZIP archive; originals and copies of media are packed already.
+fn zip_in<W: Write + Seek>(
+    zip: &mut ZipWriter<W>,
+    root: &str,
+    path: &str,
+    at: Option<&Zoned>,
+    length: u64,
+    reader: &mut dyn Read,
+) -> io::Result<()> {
+    let packed = path.starts_with("data/media/") || at.is_some() && !path.ends_with(".xmp");
+    let method = if packed { CompressionMethod::Stored } else { CompressionMethod::Deflated };
+    let options = SimpleFileOptions::default().compression_method(method).large_file(length > u32::MAX as u64 / 2);
+    let options = at.and_then(zip_time).map_or(options, |at| options.last_modified_time(at));
+    zip.start_file(format!("{root}/{path}"), options).map_err(io::Error::other)?;
+    io::copy(reader, zip).map(drop)
 }
 
 /// The name that a bag has until it is whole.

@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path};
 
 use keepsake_formats::{
-    bag::{BagInfo, BagWriter, Container, is_zipped},
+    bag::{BagInfo, BagWriter, Container, Sealed, is_sealed, is_zipped},
     import::{Format, Input},
 };
 
@@ -61,6 +61,51 @@ fn a_bag_is_whole_or_not_there() {
         bag.abandon();
         assert!(fs::read_dir(space.path()).expect("list").all(|e| !e.expect("entry").file_name().to_string_lossy().contains("other-")));
     }
+}
+
+/// A seal that anybody opens.
+struct Turned(fs::File);
+
+impl Write for Turned {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(&bytes.iter().map(|byte| !byte).collect::<Vec<_>>())?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Sealed for Turned {
+    fn finish(mut self: Box<Self>) -> std::io::Result<fs::File> {
+        self.0.write_all(&[!b'.'])?;
+        Ok(self.0)
+    }
+}
+
+#[test]
+fn an_archive_under_a_seal_is_the_archive() {
+    let space = tempfile::tempdir().expect("space");
+    for name in ["bag.zip", "bag.tar.gz"] {
+        let target = space.path().join(format!("{name}.age"));
+        let container = Container::of(&target);
+        assert!(container == Container::of(&space.path().join(name)) && is_sealed(&target));
+        let mut bag = BagWriter::create_sealed(&target, container, Some(&|file| Ok(Box::new(Turned(file))))).expect("create");
+        bag.add("data/a.txt", 5, &mut b"hello".as_slice()).expect("add");
+        bag.add("data/media/b.jpg", 3, &mut b"abc".as_slice()).expect("add");
+        bag.finish(&BagInfo { date: "2024-01-01".into(), ..BagInfo::default() }).expect("finish");
+        let mut bytes: Vec<u8> = fs::read(&target).expect("read").iter().map(|byte| !byte).collect();
+        assert_eq!(bytes.pop(), Some(b'.'), "the seal has the last word");
+        let plain = space.path().join(name);
+        fs::write(&plain, bytes).expect("written");
+        let input = Input::open(&plain).expect("open");
+        for (file, wanted) in [("a.txt", "hello"), ("b.jpg", "abc")] {
+            let path = input.files().expect("files").iter().find(|f| f.name() == file).expect("there").path.clone();
+            assert_eq!(input.whole(&path).expect("read"), wanted.as_bytes(), "{name}");
+        }
+    }
+    let folder = space.path().join("folder");
+    assert!(BagWriter::create_sealed(&folder, Container::Folder, Some(&|file| Ok(Box::new(Turned(file))))).is_err());
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn nothing_goes_on_for_ever_or_grows_without_end() {
         assert!(problem.message.contains("recursion"), "{problem}");
     }
     // What is deep in the text of a template itself.
-    assert!(filled(&format!("{}1{}", "{{ (".repeat(1), "(".repeat(100_000))).is_err());
+    assert!(filled(&format!("{{{{ {}", "(".repeat(100_000))).is_err());
     assert!(filled(&"{% if 1 %}".repeat(20_000)).is_err());
     const { assert!(OUTPUT_BYTES_MAX < 1 << 30) };
 }

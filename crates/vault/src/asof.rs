@@ -126,6 +126,26 @@ impl Vault {
     }
 }
 
+/// Whether the vault still has the history that a moment belongs to; answers where it stands now.
+pub(crate) async fn reach(tx: &mut Tx, owner: &str, moment: &Moment) -> VaultResult<Head> {
+    let Some(row) = tx.fetch_one(HEAD, &[Arg::Text(owner)]).await? else { return Err(VaultError::not_found("owner", owner)) };
+    let now = head(row)?;
+    let passed = |why: &str| Err(VaultError::Passed { seq: moment.seq, why: why.to_owned() });
+    if now.lineage != moment.lineage || now.seq < moment.seq {
+        return passed("the vault was restored since, and goes on with another history");
+    }
+    if moment.seq > 0 {
+        let args = [Arg::Text(owner), Arg::Int(moment.seq as i64)];
+        let mark = tx.fetch_one("SELECT mark FROM journal WHERE owner = $1 AND seq = $2", &args).await?;
+        match mark.map(|mut row| row.text(0)).transpose()? {
+            Some(mark) if mark == moment.mark => {}
+            Some(_) => return passed("the vault's history since then is another one"),
+            None => return passed("the journal does not reach back so far any more"),
+        }
+    }
+    Ok(now)
+}
+
 impl AsOf {
     /// The owner's record as it was.
     ///
@@ -182,6 +202,11 @@ impl AsOf {
     /// The memories that were erased since, as far as was read.
     pub fn erased(&self) -> &BTreeSet<MemoryId> {
         &self.erased
+    }
+
+    /// Up to which change was read.
+    pub fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Reads what changed up to now.
@@ -247,23 +272,7 @@ impl AsOf {
     /// Begins a page: reads what changed since the one before.
     async fn begin(&mut self) -> VaultResult<Tx> {
         let mut tx = self.vault.db.read().await?;
-        let Some(row) = tx.fetch_one(HEAD, &[Arg::Text(&self.owner)]).await? else {
-            return Err(VaultError::not_found("owner", &self.owner));
-        };
-        let now = head(row)?;
-        let passed = |why: &str| Err(VaultError::Passed { seq: self.moment.seq, why: why.to_owned() });
-        if now.lineage != self.moment.lineage || now.seq < self.moment.seq {
-            return passed("the vault was restored since, and goes on with another history");
-        }
-        if self.moment.seq > 0 {
-            let args = [Arg::Text(&self.owner), Arg::Int(self.moment.seq as i64)];
-            let mark = tx.fetch_one("SELECT mark FROM journal WHERE owner = $1 AND seq = $2", &args).await?;
-            match mark.map(|mut row| row.text(0)).transpose()? {
-                Some(mark) if mark == self.moment.mark => {}
-                Some(_) => return passed("the vault's history since then is another one"),
-                None => return passed("the journal does not reach back so far any more"),
-            }
-        }
+        let now = reach(&mut tx, &self.owner, &self.moment).await?;
         while self.seen < now.seq {
             let to = (self.seen + CHANGES).min(now.seq);
             let args = [Arg::Text(&self.owner), Arg::Int(self.seen as i64), Arg::Int(to as i64)];

@@ -5,6 +5,7 @@ use keepsake_record::OwnerId;
 use crate::{
     AuditEntry, Vault, VaultResult,
     db::{Arg, Row},
+    shares::end_shares,
 };
 
 /// An export.
@@ -43,12 +44,13 @@ impl Vault {
         rows.into_iter().map(|mut row: Row| Ok(ExportRow { id: row.text(0)?, began: row.int(1)?, record: row.text(2)? })).collect()
     }
 
-    /// Forgets an export.
+    /// Forgets an export, and ends its shares.
     ///
     /// # Errors
     /// The database fails.
     pub async fn forget_export(&self, owner: OwnerId, id: &str, entry: &AuditEntry) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
+        end_shares(&mut tx, &owner.to_string(), id).await?;
         tx.execute("DELETE FROM exports WHERE owner = $1 AND id = $2", &[Arg::Text(&owner.to_string()), Arg::Text(id)]).await?;
         self.write_audit(&mut tx, entry).await?;
         tx.commit().await

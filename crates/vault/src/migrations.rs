@@ -12,12 +12,14 @@ const SQLITE: &[&str] = &[
     include_str!("migrations/sqlite_2.sql"),
     include_str!("migrations/sqlite_3.sql"),
     include_str!("migrations/sqlite_4.sql"),
+    include_str!("migrations/sqlite_5.sql"),
 ];
 const POSTGRES: &[&str] = &[
     include_str!("migrations/postgres_1.sql"),
     include_str!("migrations/postgres_2.sql"),
     include_str!("migrations/postgres_3.sql"),
     include_str!("migrations/postgres_4.sql"),
+    include_str!("migrations/postgres_5.sql"),
 ];
 
 /// Brings a database to the newest version. A file that already holds something is copied first.

@@ -9,3 +9,4 @@ mod media;
 mod memories;
 mod model;
 mod search;
+mod shares;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use keepsake_custody::Filter;
 
+pub use super::share::{Fetch, Share, Whither};
 use crate::words;
 
 #[derive(ClapArgs)]
@@ -15,12 +16,14 @@ pub struct Export {
     /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `media` are the files themselves, for photo programs; `pdf` and `epub` are books
     #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
     pub format: ExportFormat,
-    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub
+    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub; an archive may also be a URL such as s3://BUCKET/NAME.zip
     #[arg(long, value_name = "PATH", required = true)]
     pub out: Option<PathBuf>,
     /// Instead of a format: fill in a template, such as `letter`, `photo-book`, `journal` or `legal`; `keepsake template list` tells which there are
     #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "part_size", "for_sharing", "anew", "dialect", "paper", "with_data"])]
     pub template: Option<String>,
+    #[command(flatten)]
+    pub whither: Whither,
     /// Only some memories, such as `from:2024 tag:sea not visibility:private`
     ///
     /// Terms that stand beside each other all hold; `or`, `not` and parentheses do what they say.
@@ -107,11 +110,25 @@ pub enum ExportVerb {
         /// Its id, or the beginning of it
         id: String,
     },
-    /// Remove the files of an export and forget it
+    /// Remove the files of an export and forget it; its links end with it
     Delete {
         /// Its id, or the beginning of it
         id: String,
     },
+    /// Make a link to an export for others; it is shown once
+    Share(Share),
+    /// The links to exports: until when they are good, and how often they were used
+    Shares {
+        /// Only those of this export: its id, or the beginning of it
+        id: Option<String>,
+    },
+    /// End a link at once
+    Unshare {
+        /// The share's id, or the beginning of it
+        share: String,
+    },
+    /// Take the files that a link of this home leads to, as whoever has it would
+    Fetch(Fetch),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     args,
-    commands::{Context, exports, filled},
+    commands::{Context, exports, filled, secrets},
     exit::{COMPLETE, SKIPPED},
     words,
 };
@@ -47,6 +47,11 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         args::ExportFormat::Pdf | args::ExportFormat::Epub if args.for_sharing => Err(CustodyError::Usage(
             "a book has no such form yet: its pictures hold nothing but the picture; leave --for-sharing out and say --filter sensitivity:normal".into(),
         )),
+        args::ExportFormat::Pdf | args::ExportFormat::Epub if args.whither.is_encrypted() || is_away(args) => {
+            Err(CustodyError::Usage(
+                "--encrypt, --encrypt-to, --destination and URLs belong to archives: a book is made as files here, which `age` encrypts and any program sends".into(),
+            ))
+        }
         args::ExportFormat::Pdf | args::ExportFormat::Epub if args.part_size.is_some() || args.anew || args.dry_run => {
             Err(CustodyError::Usage("--part-size, --dry-run and --anew belong to bags: a book ends its volumes by itself".into()))
         }
@@ -83,6 +88,11 @@ fn media(args: &args::Media) -> MediaOptions {
         }),
         side_max: args.max_side,
     }
+}
+
+/// Whether it is to be elsewhere than in a folder here.
+fn is_away(args: &args::Export) -> bool {
+    args.whither.destination.is_some() || args.out.as_ref().is_some_and(|out| out.to_string_lossy().contains("://"))
 }
 
 /// What sets books and templates on paper.
@@ -163,6 +173,8 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
     let owner = context.owner(&custody).await?.id;
     let options = ExportOptions {
         out: args.out.clone().unwrap_or_default(),
+        destination: args.whither.destination.clone(),
+        seal: secrets::seal(&args.whither)?,
         format,
         filter: args.filter.clone(),
         part_bytes: args.part_size,

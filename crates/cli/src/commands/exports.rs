@@ -1,11 +1,11 @@
-//! `export list`, `show` and `delete`.
+//! `export list`, `show` and `delete`; what `shares.rs` does.
 
-use keepsake_custody::{CustodyError, CustodyResult, ExportState, ExportSummary};
+use keepsake_custody::{CustodyError, CustodyResult, ExportSince, ExportState, ExportSummary};
 use serde_json::json;
 
 use crate::{
     args::ExportVerb,
-    commands::{Context, now},
+    commands::{Context, now, shares},
     exit::{COMPLETE, SKIPPED},
     output::confirm,
     words,
@@ -55,6 +55,10 @@ pub async fn run(context: &Context, verb: &ExportVerb) -> CustodyResult<u8> {
             out.summary(code, json!({ "id": export.id, "stayed": stayed }));
             code
         }
+        ExportVerb::Share(args) => shares::share(context, &custody, owner, args).await?,
+        ExportVerb::Shares { id } => shares::list(context, &custody, owner, id.as_deref()).await?,
+        ExportVerb::Unshare { share } => shares::unshare(context, &custody, owner, share).await?,
+        ExportVerb::Fetch(args) => shares::fetch(context, &custody, args).await?,
     };
     custody.close().await;
     Ok(code)
@@ -77,6 +81,9 @@ fn show(context: &Context, export: &ExportSummary) {
     if let Some(filter) = &export.filter {
         out.give(format!("  filter  {filter}"));
     }
+    if !export.sealed_to.is_empty() {
+        out.give(format!("  opens   to {}", export.sealed_to.join(", ")));
+    }
     if let Some(plan) = &export.plan {
         out.give(format!("  holds   {}", words::of(plan.memories, "memory", "memories")));
     }
@@ -89,6 +96,16 @@ fn show(context: &Context, export: &ExportSummary) {
     }
     for path in &export.altered {
         out.warn(format!("{path} is not there, or not what was written any more"));
+    }
+    let since = export.since.unwrap_or(ExportSince { deleted: 0, erased: 0 });
+    for (count, what, then) in [
+        (since.deleted, "deleted", "it may still be in these files"),
+        (since.erased, "erased", "no link leads to these files any more: delete them and export anew"),
+    ] {
+        if count > 0 {
+            let memories = words::of(count, "memory that was there then was", "memories that were there then were");
+            out.warn(format!("{memories} {what} since; {then}"));
+        }
     }
     if export.state == ExportState::Begun {
         out.say("It was begun and has not ended: the command that began it goes on with it.");

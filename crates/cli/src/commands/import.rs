@@ -1,12 +1,14 @@
 //! `import`.
 
+use std::path::PathBuf;
+
 use keepsake_custody::{Bundle, Custody, CustodyError, CustodyResult, Format, ImportMode, ImportOptions, ImportReport};
 use keepsake_record::Owner;
 use serde_json::json;
 
 use crate::{
     args,
-    commands::Context,
+    commands::{Context, secrets},
     exit::{COMPLETE, SKIPPED},
     words,
 };
@@ -31,11 +33,14 @@ pub async fn run(context: &Context, args: &args::Import) -> CustodyResult<u8> {
         replace_edited: args.replace_edited,
         bring_back: args.bring_back,
     };
+    let unlock = secrets::unlock(args)?;
     let custody = context.open().await?;
-    let owner = target(context, &custody, args, &options).await?;
+    let plain = custody.unsealed(&args.path, unlock.as_ref()).await?;
+    let paths = &plain.paths;
+    let owner = target(context, &custody, args, paths, &options).await?;
     let mode = if args.dry_run { ImportMode::Plan } else { ImportMode::Apply };
     let progress = context.progress();
-    let report = custody.import_all(owner.id, &args.path, &options, mode, progress.clone()).await;
+    let report = custody.import_all(owner.id, paths, &options, mode, progress.clone()).await;
     progress.finish();
     let report = report?;
     custody.close().await;
@@ -46,12 +51,18 @@ pub async fn run(context: &Context, args: &args::Import) -> CustodyResult<u8> {
 }
 
 /// Whose memories they become. A bundle brings its owner along; a dry run changes nobody.
-async fn target(context: &Context, custody: &Custody, args: &args::Import, options: &ImportOptions) -> CustodyResult<Owner> {
+async fn target(
+    context: &Context,
+    custody: &Custody,
+    args: &args::Import,
+    paths: &[PathBuf],
+    options: &ImportOptions,
+) -> CustodyResult<Owner> {
     let may_be_bundle = options.format.is_none_or(|f| f == Format::Bundle);
     if may_be_bundle
         && context.global.owner.is_none()
         && !args.dry_run
-        && let [path] = &args.path[..]
+        && let [path] = paths
         && let Ok(bundle) = tokio::task::block_in_place(|| Bundle::open(path))
     {
         return custody.bundle_owner(&bundle, None).await;

@@ -114,6 +114,7 @@ fn holds_more(folder: &Path) -> CustodyResult<bool> {
 /// Whether a path looks like a bag; a TAR.GZ archive has to be unpacked to be looked at, so its name must say that it is a part.
 fn may_be_part(path: &Path) -> bool {
     match Container::of(path) {
+        _ if bag::is_sealed(path) => false,
         Container::Folder => path.join(INFO).is_file(),
         Container::Zip => path.is_file(),
         Container::TarGz => path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().contains("-of-")),

@@ -10,7 +10,12 @@ use keepsake_record::{OwnerId, Sha256Digest, Timestamp};
 use keepsake_vault::{ExportRow, Lease, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::{BagFormat, Dialect, ExportOptions, ExportPlan, writing::Omission};
+use super::{
+    BagFormat, Dialect, ExportOptions, ExportPlan,
+    depot::{Away, Depot},
+    sealing::SealTo,
+    writing::Omission,
+};
 use crate::{Custody, CustodyError, CustodyResult, memories::hash_reader};
 
 /// How an export stands.
@@ -28,8 +33,14 @@ pub enum ExportState {
 /// A file or folder that an export made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportPart {
-    /// Where it is.
+    /// Where it is; of one that was sent away, its URL.
     pub path: PathBuf,
+    /// The length of the archive; a folder has none.
+    #[serde(default)]
+    pub length: u64,
+    /// Whether it was sent away, read back, and is not here any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
     /// Files of its payload.
     pub files: u64,
     /// Their bytes.
@@ -54,10 +65,16 @@ pub(super) struct Asked {
     pub part_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub for_sharing: bool,
+    /// Where it goes, if not to a folder here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Away>,
+    /// Whom it is encrypted to; nobody: it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed_to: Vec<String>,
 }
 
 impl Asked {
-    pub fn of(options: &ExportOptions) -> CustodyResult<Self> {
+    pub fn of(options: &ExportOptions, away: Option<Away>) -> CustodyResult<Self> {
         let format = match options.format {
             BagFormat::Json => "json",
             BagFormat::Csv(Dialect::Faithful) => "csv",
@@ -68,11 +85,16 @@ impl Asked {
             BagFormat::Media(media) => &media.to_string(),
         };
         Ok(Self {
-            out: std::path::absolute(&options.out).map_err(CustodyError::io(&options.out))?,
+            out: match &away {
+                Some(away) => away.url().into(),
+                None => std::path::absolute(&options.out).map_err(CustodyError::io(&options.out))?,
+            },
             format: format.into(),
             filter: options.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             part_bytes: options.part_bytes,
             for_sharing: options.for_sharing,
+            away,
+            sealed_to: options.seal.as_ref().map(SealTo::names).unwrap_or_default(),
         })
     }
 }
@@ -92,6 +114,12 @@ pub(super) struct Job {
     /// By number, from 0 on; those that are not there yet are absent.
     #[serde(default)]
     pub parts: Vec<Option<ExportPart>>,
+    /// Up to which change it is known that nothing in it was erased; the moment's unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<u64>,
+    /// Where parts wait that are to be sent away.
+    #[serde(skip)]
+    pub waiting: Option<PathBuf>,
 }
 
 impl Job {
@@ -100,7 +128,18 @@ impl Job {
         let Asked { format, filter, part_bytes, for_sharing, .. } = &asked;
         let group = short(&format!("{owner} {lineage} {seq} {mark} {format} {filter:?} {part_bytes:?} {for_sharing}"));
         let id = short(&format!("{group} {} {began}", asked.out.display()));
-        Self { id, group: format!("keepsake-{group}"), state: ExportState::Begun, began, asked, moment, plan: None, parts: Vec::new() }
+        Self {
+            id,
+            group: format!("keepsake-{group}"),
+            state: ExportState::Begun,
+            began,
+            asked,
+            moment,
+            plan: None,
+            parts: Vec::new(),
+            clean: None,
+            waiting: None,
+        }
     }
 
     /// The day of the state that it shows: the date of all its files.
@@ -115,35 +154,59 @@ impl Job {
         }
         let name = self.asked.out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let at = match Container::of(&self.asked.out) {
-            Container::Folder => name.len(),
-            Container::Zip => name.len() - ".zip".len(),
-            Container::TarGz => name.to_ascii_lowercase().rfind(".t").unwrap_or(name.len()),
+            Container::Folder => None,
+            Container::Zip => name.to_ascii_lowercase().rfind(".zip"),
+            Container::TarGz => name.to_ascii_lowercase().rfind(".t"),
         };
+        let at = at.unwrap_or(name.len());
         let (stem, ending) = name.split_at(at);
         self.asked.out.with_file_name(format!("{stem}-{:03}-of-{of:03}{ending}", number + 1))
     }
 
+    /// Where a part is on this machine, or waits.
+    pub fn here(&self, path: &Path) -> PathBuf {
+        match &self.waiting {
+            Some(folder) => folder.join(path.file_name().unwrap_or_default()),
+            None => path.to_owned(),
+        }
+    }
+
     /// Whether a part is there as it was written.
-    pub fn is_whole(&self, number: usize) -> bool {
-        let part = self.parts.get(number).and_then(Option::as_ref);
-        part.is_some_and(|part| fingerprint(&part.path).is_ok_and(|found| found == part.sha256) && holds_together(&part.path))
+    pub fn is_whole(&self, number: usize, depot: Option<&Depot>) -> CustodyResult<bool> {
+        let Some(part) = self.parts.get(number).and_then(Option::as_ref) else { return Ok(false) };
+        if part.sent {
+            return depot.map_or(Ok(false), |depot| depot.is_whole(part));
+        }
+        let path = self.here(&part.path);
+        Ok(fingerprint(&path).is_ok_and(|found| found == part.sha256) && holds_together(&path))
     }
 
     /// Finds out how a part stands that a run before has noted: one that was whole and had not its name yet gets it. `true`: it is there.
     ///
     /// # Errors
     /// Something else is there by now.
-    pub fn take_up(&mut self, number: usize) -> CustodyResult<bool> {
+    pub fn take_up(&mut self, number: usize, depot: Option<&Depot>) -> CustodyResult<bool> {
         let Some(part) = self.parts.get(number).and_then(Option::as_ref) else { return Ok(false) };
-        let waiting = bag::unfinished(&part.path);
-        if !part.path.exists() && fingerprint(&waiting).is_ok_and(|found| found == part.sha256) {
-            bag::publish(&part.path).map_err(CustodyError::io(&part.path))?;
+        if let (true, Some(depot)) = (part.sent, depot) {
+            // It was read back when it was sent.
+            let is_there = depot.is_there(part)?;
+            if !is_there {
+                depot.refuse_filled(&part.path)?;
+                self.parts[number] = None;
+            }
+            return Ok(is_there);
         }
-        if self.is_whole(number) {
+        let path = self.here(&part.path);
+        let waiting = bag::unfinished(&path);
+        if !path.exists() && fingerprint(&waiting).is_ok_and(|found| found == part.sha256) {
+            bag::publish(&path).map_err(CustodyError::io(&path))?;
+        }
+        if self.is_whole(number, depot)? {
             return Ok(true);
         }
-        let path = part.path.clone();
-        if path.exists() {
+        if self.waiting.is_some() {
+            remove(&path)?;
+        } else if path.exists() {
             return Err(CustodyError::Refused(format!(
                 "{} is not what was written any more: move it away and run this again, or begin again elsewhere with --anew",
                 path.display()
@@ -154,10 +217,13 @@ impl Job {
     }
 
     /// Removes a part, so that it is written again.
-    pub fn drop_part(&mut self, number: usize) -> CustodyResult<()> {
-        if let Some(part) = self.parts.get_mut(number).and_then(Option::take) {
-            remove(&part.path)?;
+    pub fn drop_part(&mut self, number: usize, depot: Option<&Depot>) -> CustodyResult<()> {
+        let Some(part) = self.parts.get(number).and_then(Option::as_ref) else { return Ok(()) };
+        if let (true, Some(depot)) = (part.sent, depot) {
+            depot.delete(&part.path)?;
         }
+        remove(&self.here(&part.path))?;
+        self.parts[number] = None;
         Ok(())
     }
 }
@@ -211,7 +277,14 @@ impl Custody {
     pub(super) async fn jobs(&self, owner: OwnerId) -> CustodyResult<Vec<Job>> {
         let rows = self.vault.exports(owner).await?;
         // One that a newer program noted is none of ours.
-        Ok(rows.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect())
+        let jobs = rows.iter().filter_map(|row| serde_json::from_str(&row.record).ok());
+        Ok(jobs.map(|job| self.waiting_for(job)).collect())
+    }
+
+    /// With the folder of the home where its parts wait, if it goes elsewhere.
+    pub(super) fn waiting_for(&self, mut job: Job) -> Job {
+        job.waiting = job.asked.away.is_some().then(|| self.home.join("outgoing").join(&job.id));
+        job
     }
 
     /// Notes where an export stands, as long as nobody else has taken it over.

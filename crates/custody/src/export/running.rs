@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use super::{
     BagFormat, ExportOptions, ExportPart, ExportPlan, ExportReport, ExportState,
-    job::{Job, fingerprint},
+    depot::Away,
+    job::{Job, fingerprint, remove},
     plan,
     reading::{Piece, Reading, Spot},
     refuse_filled,
@@ -45,6 +46,7 @@ impl Custody {
             Ok(counts) => counts,
             Err(error) => {
                 if job.parts.iter().all(Option::is_none) && !matches!(&error, CustodyError::Vault(VaultError::Passed { .. })) {
+                    job.waiting.as_deref().map_or(Ok(()), remove)?;
                     self.vault.forget_export(owner, &job.id, &self.done(owner, "export.forget", &job.id)).await?;
                 }
                 return Err(error);
@@ -54,9 +56,10 @@ impl Custody {
         let skipped: Vec<Omission> = parts.iter().flat_map(|part| part.skipped.iter().cloned()).collect();
         job.state = if skipped.is_empty() { ExportState::Complete } else { ExportState::Skipped };
         self.note_job(owner, &job, lease).await?;
+        job.waiting.as_deref().map_or(Ok(()), remove)?;
         Ok(ExportReport {
             id: job.id,
-            out: options.out.display().to_string(),
+            out: job.asked.away.as_ref().map_or_else(|| options.out.display().to_string(), Away::url),
             seq: job.moment.seq,
             memories: job.plan.map_or(0, |plan| plan.memories),
             files: parts.iter().map(|part| part.files).sum(),
@@ -80,6 +83,8 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<(usize, usize)> {
         let is_new = job.plan.is_none();
+        let depot = self.depot_of(job).await?;
+        let depot = depot.as_ref();
         let (plan, mut selected) = if options.filter.is_some() || options.part_bytes.is_some() && is_new {
             self.planned(owner, options, job, is_new, monitor.clone()).await?
         } else {
@@ -91,11 +96,18 @@ impl Custody {
         job.parts.resize(of, None);
         let mut kept = 0;
         for number in 0..of {
-            if tokio::task::block_in_place(|| job.take_up(number))? {
+            if tokio::task::block_in_place(|| job.take_up(number, depot))? {
                 kept += 1;
             } else {
-                refuse_filled(&job.part_path(number, of))?;
+                let path = job.part_path(number, of);
+                match depot {
+                    Some(depot) => tokio::task::block_in_place(|| depot.refuse_filled(&path))?,
+                    None => refuse_filled(&path)?,
+                }
             }
+        }
+        if let Some(seal) = &options.seal {
+            tokio::task::block_in_place(|| seal.refuse_others(job, depot))?;
         }
         self.note_job(owner, job, lease).await?;
         monitor.stage("exporting", None, Some(plan.bytes).filter(|bytes| *bytes > 0));
@@ -103,12 +115,14 @@ impl Custody {
             if job.parts[number].is_none() {
                 self.write_part(owner, options, job, number, selected.clone(), lease, monitor.clone()).await?;
             }
+            self.send_part(owner, job, number, depot, lease, &monitor).await?;
         }
         let (mut remade, mut known) = (0, BTreeSet::new());
         for _ in 0..=REMADE_MAX {
             let mut state = self.vault.as_of(owner, job.moment.clone());
             state.catch_up().await?;
             if *state.erased() == known {
+                job.clean = Some(state.seen());
                 return Ok((kept, remade));
             }
             known.clone_from(state.erased());
@@ -121,9 +135,10 @@ impl Custody {
                 let (pieces, until) = (send(reading), plan.parts.get(number + 1).cloned());
                 let shape = blocking(move || plan::shape(pieces, until.as_ref())).await?;
                 if job.parts[number].as_ref().is_none_or(|part| part.shape != shape) {
-                    job.drop_part(number)?;
+                    tokio::task::block_in_place(|| job.drop_part(number, depot))?;
                     self.note_job(owner, job, lease).await?;
                     self.write_part(owner, options, job, number, selected.clone(), lease, monitor.clone()).await?;
+                    self.send_part(owner, job, number, depot, lease, &monitor).await?;
                     remade += 1;
                 }
             }
@@ -194,17 +209,25 @@ impl Custody {
         info.group = (of > 1).then(|| (job.group.clone(), number + 1, of));
         info.tags.push(("keepsake-export.json".into(), self.about(job, number, of)?));
         let for_sharing = options.for_sharing;
-        let (target, format, until) = (job.part_path(number, of), options.format, plan.parts.get(number + 1).cloned());
+        let path = job.part_path(number, of);
+        let (target, format, until) = (job.here(&path), options.format, plan.parts.get(number + 1).cloned());
+        if let Some(waiting) = &job.waiting {
+            std::fs::create_dir_all(waiting).map_err(CustodyError::io(waiting))?;
+        }
+        let seal = options.seal.clone();
         let names = if format == BagFormat::Markdown { names_of(&mut reading.state()).await? } else { Names::default() };
         let pieces = send(reading);
         let at = Timestamp::from_micros(job.moment.at)?;
         let (part, closed) = blocking(move || {
             let sharing = for_sharing.then(|| Sharing::new(&media));
             let sharing = sharing.as_ref();
-            let task = Task { sharing, target, format, info, at, until, names, media: &media, monitor: &*monitor };
+            let task = Task { sharing, target, format, info, at, until, names, seal: seal.as_ref(), media: &media, monitor: &*monitor };
             let Wrote { bagged, closed, skipped, shape } = writing::write(&task, pieces)?;
-            let sha256 = if closed.path().is_dir() { bagged.digest } else { fingerprint(closed.path())? };
-            Ok((ExportPart { files: bagged.files, bytes: bagged.bytes, sha256, shape, skipped, path: task.target }, closed))
+            let (sha256, length) = match std::fs::metadata(closed.path()) {
+                Ok(archive) if archive.is_file() => (fingerprint(closed.path())?, archive.len()),
+                _ => (bagged.digest, 0),
+            };
+            Ok((ExportPart { path, length, sent: false, files: bagged.files, bytes: bagged.bytes, sha256, shape, skipped }, closed))
         })
         .await?;
         // Noted before it has its name: whoever is killed between the two finds it.

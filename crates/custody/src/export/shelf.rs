@@ -2,10 +2,12 @@
 
 use keepsake_formats::bag;
 use keepsake_record::{OwnerId, Timestamp};
+use keepsake_vault::VaultError;
 use serde::Serialize;
 
 use super::{
     ExportPart, ExportPlan, ExportState,
+    depot::Depot,
     job::{Job, lease_name, remove},
 };
 use crate::{Custody, CustodyError, CustodyResult};
@@ -33,13 +35,32 @@ pub struct ExportSummary {
     pub parts: Vec<ExportPart>,
     /// The parts that are not where they were written, or not as they were.
     pub altered: Vec<String>,
+    /// Whom it is encrypted to; nobody: it is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sealed_to: Vec<String>,
+    /// What became of its memories since; `None`: it was not looked at, or nobody can know any more.
+    pub since: Option<ExportSince>,
 }
 
-fn summary(job: Job, is_checked: bool) -> ExportSummary {
-    let there = |number: usize, part: &ExportPart| if is_checked { job.is_whole(number) } else { part.path.exists() };
-    let written = job.parts.iter().enumerate().filter_map(|(number, part)| Some((number, part.as_ref()?)));
-    let altered = written.filter(|(number, part)| !there(*number, part)).map(|(_, part)| part.path.display().to_string()).collect();
-    ExportSummary {
+/// What became of the memories of an export since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ExportSince {
+    /// Of those that were there then, so many were deleted.
+    pub deleted: u64,
+    /// And so many were erased.
+    pub erased: u64,
+}
+
+/// With `depot` or not, parts that are here are read; those that were sent away only with it.
+fn summary(job: Job, is_checked: bool, depot: Option<&Depot>) -> CustodyResult<ExportSummary> {
+    let mut altered = Vec::new();
+    for (number, part) in job.parts.iter().enumerate().filter_map(|(number, part)| Some((number, part.as_ref()?))) {
+        let is_there = if is_checked { job.is_whole(number, depot)? } else { part.sent || job.here(&part.path).exists() };
+        if !is_there {
+            altered.push(part.path.display().to_string());
+        }
+    }
+    Ok(ExportSummary {
         altered,
         state: job.state,
         began: job.began,
@@ -50,7 +71,9 @@ fn summary(job: Job, is_checked: bool) -> ExportSummary {
         plan: job.plan,
         parts: job.parts.into_iter().flatten().collect(),
         id: job.id,
-    }
+        sealed_to: job.asked.sealed_to,
+        since: None,
+    })
 }
 
 impl Custody {
@@ -59,16 +82,23 @@ impl Custody {
     /// # Errors
     /// The vault fails.
     pub async fn exports(&self, owner: OwnerId) -> CustodyResult<Vec<ExportSummary>> {
-        let result = self.jobs(owner).await.map(|jobs| jobs.into_iter().map(|job| summary(job, false)).collect());
+        let jobs = self.jobs(owner).await;
+        let result = jobs.and_then(|jobs| jobs.into_iter().map(|job| summary(job, false, None)).collect());
         self.audited(Some(owner), "export.list", "", result).await
     }
 
     /// One export, its parts looked at byte by byte.
     ///
     /// # Errors
-    /// There is none of this id.
+    /// There is none of this id, or the place does not answer that it was sent to.
     pub async fn export_at(&self, owner: OwnerId, id: &str) -> CustodyResult<ExportSummary> {
-        let result = self.job(owner, id).await.map(|job| tokio::task::block_in_place(|| summary(job, true)));
+        let result = async {
+            let job = self.job(owner, id).await?;
+            let (depot, since) = (self.depot_of(&job).await?, self.since(owner, &job).await?);
+            let found = tokio::task::block_in_place(|| summary(job, true, depot.as_ref()))?;
+            Ok(ExportSummary { since, ..found })
+        };
+        let result = result.await;
         self.audited(Some(owner), "export.show", id, result).await
     }
 
@@ -88,7 +118,16 @@ impl Custody {
         self.audited_failure(Some(owner), "export.delete", id, result).await
     }
 
-    async fn job(&self, owner: OwnerId, id: &str) -> CustodyResult<Job> {
+    /// What became since of the memories that an export may hold. `None`: the vault's history is another one by now, or does not reach back.
+    pub(super) async fn since(&self, owner: OwnerId, job: &Job) -> CustodyResult<Option<ExportSince>> {
+        match self.vault.since(owner, &job.moment, job.clean.unwrap_or_default()).await {
+            Ok(since) => Ok(Some(ExportSince { deleted: since.deleted, erased: since.erased })),
+            Err(VaultError::Passed { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn job(&self, owner: OwnerId, id: &str) -> CustodyResult<Job> {
         let mut found: Vec<Job> = self.jobs(owner).await?.into_iter().filter(|job| !id.is_empty() && job.id.starts_with(id)).collect();
         match (found.pop(), found.is_empty()) {
             (Some(job), true) => Ok(job),
@@ -98,18 +137,30 @@ impl Custody {
     }
 
     pub(super) async fn discard(&self, owner: OwnerId, mut job: Job) -> CustodyResult<Vec<String>> {
+        // Of a destination that is none any more, nothing is removed.
+        let depot = match self.depot_of(&job).await {
+            Err(CustodyError::Usage(_)) => None,
+            depot => depot?,
+        };
+        let depot = depot.as_ref();
         let stayed = tokio::task::block_in_place(|| -> CustodyResult<Vec<String>> {
             let mut stayed = Vec::new();
             for number in 0..job.parts.len() {
-                let Some(path) = job.parts[number].as_ref().map(|part| part.path.clone()) else { continue };
-                if !path.exists() {
-                    continue;
-                }
-                if job.is_whole(number) { job.drop_part(number)? } else { stayed.push(path.display().to_string()) }
+                let Some(part) = job.parts[number].as_ref() else { continue };
+                let (path, is_ours) = match (part.sent, depot) {
+                    (true, Some(depot)) if !depot.exists(&part.path)? => continue,
+                    // Reading it all only to delete it would cost a day of somebody's network.
+                    (true, Some(depot)) => (part.path.clone(), depot.is_there(part)?),
+                    (true, None) => (part.path.clone(), false),
+                    _ if !job.here(&part.path).exists() => continue,
+                    _ => (part.path.clone(), job.is_whole(number, depot)?),
+                };
+                if is_ours { job.drop_part(number, depot)? } else { stayed.push(path.display().to_string()) }
             }
-            for number in 0..job.parts.len() {
+            match &job.waiting {
+                Some(waiting) => remove(waiting)?,
                 // What a run that was killed left of a part that it was writing.
-                remove(&bag::unfinished(&job.part_path(number, job.parts.len())))?;
+                None => (0..job.parts.len()).try_for_each(|number| remove(&bag::unfinished(&job.part_path(number, job.parts.len()))))?,
             }
             Ok(stayed)
         })?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use keepsake_formats::{
-    bag::{BagInfo, BagWriter, Bagged, Closed, Container},
+    bag::{BagInfo, BagWriter, Bagged, Closed, Container, Seal},
     markdown,
     media::Media,
     names::Names,
@@ -22,6 +22,7 @@ use keepsake_record::{
 use super::{
     BagFormat,
     reading::{Content, Piece, Shape, Spot},
+    sealing::SealTo,
     sharing::{self, Copied, Sharing},
     stock::Stock,
 };
@@ -44,6 +45,8 @@ pub(super) struct Task<'a> {
     /// The first spot that belongs to the next bag.
     pub until: Option<Spot>,
     pub names: Names,
+    /// Who alone can open it.
+    pub seal: Option<&'a SealTo>,
     pub media: &'a MediaReader,
     /// Where it is for others.
     pub sharing: Option<&'a Sharing<'a>>,
@@ -103,7 +106,9 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
             Form::Media(Box::new(Media::new(options, &stock, folder).map_err(CustodyError::io(folder))?))
         }
     };
-    let bag = BagWriter::create(&task.target, Container::of(&task.target)).map_err(CustodyError::io(&task.target))?;
+    let seal = task.seal.map(|seal| |file| seal.put_on(file));
+    let seal: Option<Seal<'_>> = seal.as_ref().map(|seal| seal as _);
+    let bag = BagWriter::create_sealed(&task.target, Container::of(&task.target), seal).map_err(CustodyError::io(&task.target))?;
     let mut writing = Writing { bag, form, task, skipped: Vec::new(), told: Vec::new(), shape: Shape::default() };
     if let Err(error) = writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_rest()) {
         writing.bag.abandon();

@@ -63,12 +63,16 @@ fn told(share: &ShareView) -> String {
         ShareState::Closed => "closed: too many wrong passphrases; make a new one",
         ShareState::Outdated => "outdated: something was erased since; export and share anew",
     };
-    let end = share.expires.map_or_else(|| "no end".to_owned(), |at| format!("ends {}", words::ago(&at.to_string(), now())));
+    let end = match share.expires {
+        _ if share.state != ShareState::Open => String::new(),
+        None => ", no end".to_owned(),
+        Some(at) => format!(", ends {}", words::ago(&at.to_string(), now())),
+    };
     let of = share.downloads_max.map_or_else(String::new, |max| format!(" of {max} each"));
     let lock = if share.passphrase { ", passphrase" } else { "" };
     let note = if share.note.is_empty() { String::new() } else { format!("  {}", words::line(&share.note, 60)) };
     let had = format!("{}{of}", words::of(share.downloads, "download", "downloads"));
-    format!("{}  {}  {state}, {end}, {had}{lock}  {}{note}", &share.id[..8], &share.export[..8], share.out)
+    format!("{}  {}  {state}{end}, {had}{lock}  {}{note}", &share.id[..8], &share.export[..8], share.out)
 }
 
 pub async fn unshare(context: &Context, custody: &Custody, owner: OwnerId, share: &str) -> CustodyResult<u8> {

@@ -94,3 +94,35 @@ fn an_encrypted_export_comes_back() {
     other.run(&["import", text(&archive), "--passphrase-file", text(&passphrase)]).ended(0);
     assert_eq!(other.count(), 1);
 }
+
+#[test]
+fn an_encrypted_export_in_parts_comes_back() {
+    let home = Home::new();
+    for number in 0..3_u8 {
+        // Bytes that no archive makes smaller.
+        let mut state = u64::from(number) + 1;
+        let next = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        };
+        let file = home.file(&format!("file-{number}.bin"));
+        fs::write(&file, (0..700 << 10).map(next).collect::<Vec<u8>>()).expect("written");
+        home.run(&["memory", "add", "--text", "one", "--date", &format!("2024-0{}-17", number + 1), "--attach", text(&file)]).ended(0);
+    }
+    let passphrase = written(&home, "passphrase", "open sesame");
+    let folder = home.file("out");
+    fs::create_dir(&folder).expect("a folder");
+    let out = folder.join("memories.zip.age");
+    export(&home, &["--out", text(&out), "--part-size", "1 MiB", "--encrypt", "--passphrase-file", text(&passphrase)]);
+    let mut parts: Vec<PathBuf> = fs::read_dir(&folder).expect("read").map(|entry| entry.expect("read").path()).collect();
+    parts.sort();
+    assert!(parts.len() > 1, "{parts:?}");
+    let import = |home: &Home, paths: &[&str]| home.run(&[&["import", "--passphrase-file", text(&passphrase)], paths].concat());
+    for paths in [vec![text(&parts[1])], vec![text(&folder)], parts.iter().map(|path| text(path)).collect()] {
+        let other = Home::new();
+        import(&other, &paths).ended(0);
+        assert_eq!(other.count(), 3, "{paths:?}");
+    }
+    fs::remove_file(&parts[0]).expect("removed");
+    assert!(import(&Home::new(), &[text(&folder)]).ended(2).err.contains("put all of them into one folder"));
+}

@@ -75,6 +75,15 @@ fn templates_are_made_checked_and_used() {
     assert!(home.run(&["template", "delete", "mine"]).ended(4).err.contains("--yes"));
     home.json(&["template", "delete", "mine", "--yes"]).ended(0);
     home.run(&["export", "--template", "journal", "--out", &path("j.html"), "--format", "csv"]).ended(2);
+    // What a template does not do is refused, and nothing is made.
+    let flags =
+        "--encrypt|--encrypt-to age1x|--encrypt-to-file keys|--destination far|--layout date|--embed|--convert png|--max-side 99|--fonts .";
+    for flags in flags.split('|') {
+        let page = path("j.html");
+        let command: Vec<&str> = ["export", "--template", "journal", "--out", page.as_str()].into_iter().chain(flags.split(' ')).collect();
+        let refused = home.run(&command).ended(2);
+        assert!(refused.err.contains(command[5]) && !out.join("j.html").exists(), "{flags:?}: {}", refused.err);
+    }
     let planned = home.json(&["export", "--template", "journal", "--out", &path("j.html"), "--dry-run"]).ended(0).json();
     assert_eq!((&planned["plan"]["memories"], out.join("j.html").exists()), (&1.into(), false), "{planned}");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use keepsake_formats::import::{CollectionDetail, Draft, Input, Problem, ReadError, Sink};
 use keepsake_record::{
-    Collection, Entity, Medium, Membership, OwnerId, Person, PersonId, Place, PlaceId, Sha256Digest, settle_text, settle_value,
+    Collection, Entity, Medium, Membership, Memory, OwnerId, Person, PersonId, Place, PlaceId, Sha256Digest, settle_text, settle_value,
 };
 use keepsake_vault::Write;
 use serde_json::Value;
@@ -234,6 +234,18 @@ impl Custody {
         }
         Ok(())
     }
+}
+
+/// What its owner has done with a memory here stays when a newer item of its source replaces it: where it was put, and
+/// originals that the source does not bring this time.
+pub(crate) fn keep_what_is_here(memory: &mut Memory, old: Memory) {
+    for attachment in memory.attachments.iter_mut().filter(|a| a.medium.is_none()) {
+        if let Some(known) = old.attachments.iter().find(|a| a.key == attachment.key) {
+            attachment.medium.clone_from(&known.medium);
+        }
+    }
+    memory.collections.extend(old.collections);
+    memory.settle();
 }
 
 #[cfg(test)]

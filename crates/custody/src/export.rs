@@ -15,6 +15,7 @@ mod shares;
 mod sharing;
 mod shelf;
 mod stock;
+mod unsealing;
 mod writing;
 
 use std::{
@@ -36,11 +37,12 @@ use self::{
 pub use self::{
     job::{ExportPart, ExportState},
     plan::ExportPlan,
-    sealing::{SealTo, Unlock, Unsealed},
+    sealing::{SealTo, Unlock},
     shares::{
         Expiry, Fetched, MadeShare, OpenShare, ShareDenied, ShareOptions, ShareReader, ShareState, ShareToken, ShareView, SharedFile,
     },
     shelf::{ExportSince, ExportSummary},
+    unsealing::Unsealed,
 };
 use crate::{Custody, CustodyError, CustodyResult, Filter, Monitor};
 
@@ -140,13 +142,16 @@ impl Custody {
             let moment = self.vault.head(owner).await?.moment();
             let job = self.waiting_for(Job::new(owner, Asked::of(&options, away)?, moment, self.now()));
             match self.depot_of(&job).await? {
-                Some(depot) => tokio::task::block_in_place(|| depot.refuse_filled(&job.asked.out))?,
+                Some(depot) => {
+                    depot.refuse_long(options.part_bytes.unwrap_or_default())?;
+                    tokio::task::block_in_place(|| depot.refuse_filled(&job.asked.out))?;
+                }
                 None => refuse_filled(&options.out)?,
             }
             Ok(self.planned(owner, &options, &job, true, monitor).await?.0)
         };
         let result = result.await;
-        self.audited(Some(owner), "export.plan", &options.out.display().to_string(), result).await
+        self.audited(Some(owner), "export.plan", &shown(&options.out), result).await
     }
 
     /// Notes how an export went: one that left something out is not complete.
@@ -157,7 +162,7 @@ impl Custody {
         result: CustodyResult<T>,
         skipped: impl Fn(&T) -> usize,
     ) -> CustodyResult<T> {
-        let subject = out.display().to_string();
+        let subject = shown(out);
         if let Ok(report) = &result
             && skipped(report) > 0
         {
@@ -212,6 +217,12 @@ impl ExportOptions {
         }
         Ok(options)
     }
+}
+
+/// Where an export goes, as it may stand in a log: whoever wrote a password into a URL finds it in no file of ours.
+fn shown(out: &Path) -> String {
+    let text = out.display().to_string();
+    if text.contains("://") { keepsake_storage::without_password(&text) } else { text }
 }
 
 /// Refuses what cannot be written, before anything is read.

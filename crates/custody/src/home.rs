@@ -150,6 +150,8 @@ impl Custody {
             )));
         };
         custody.instance = instance.parse()?;
+        // What cannot be removed is named by the next import.
+        drop(custody.sweep_unsealed());
         Ok(custody)
     }
 

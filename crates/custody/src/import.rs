@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     Bundle, Custody, CustodyError, CustodyResult, Monitor, RestoreChoice, RestoreMode,
     bundle::parts,
-    drafts::{ChannelSink, Job, Known, Message, Prepared},
+    drafts::{ChannelSink, Job, Known, Message, Prepared, keep_what_is_here},
 };
 
 /// Whether to write.
@@ -44,6 +44,8 @@ pub struct ImportOptions {
     pub replace_edited: bool,
     /// Bring back what its owner deleted here.
     pub bring_back: bool,
+    /// What the log calls the input, where its paths are only those of a copy in the clear.
+    pub named: Option<String>,
 }
 
 /// How an import went.
@@ -110,7 +112,8 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<ImportReport> {
         let result = self.leased_import(owner, paths, options, mode, monitor).await;
-        let named = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let named =
+            options.named.clone().unwrap_or_else(|| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "));
         self.audited(Some(owner), if mode == ImportMode::Plan { "import.plan" } else { "import" }, &named, result).await
     }
 
@@ -313,8 +316,8 @@ impl Custody {
             }
         }
         write.create_memories(&fresh).await?;
-        let entry =
-            self.entry(Some(job.owner), "import.batch", job.input.describe(), Outcome::Complete, json!({ "memories": fresh.len() }));
+        let named = job.options.named.clone().unwrap_or_else(|| job.input.describe());
+        let entry = self.entry(Some(job.owner), "import.batch", &named, Outcome::Complete, json!({ "memories": fresh.len() }));
         write.commit(&entry).await?;
         Ok(())
     }
@@ -361,7 +364,7 @@ impl Custody {
         monitor: &dyn Monitor,
     ) -> CustodyResult<ImportReport> {
         tokio::task::block_in_place(|| bundle.header())?;
-        let from = path.display().to_string();
+        let from = options.named.clone().unwrap_or_else(|| path.display().to_string());
         let plan = self.plan_restore(owner, bundle, &from).await?;
         let restore = if options.keep_existing { RestoreMode::KeepLive } else { RestoreMode::Replace };
         let choice = RestoreChoice { mode: restore, bring_back: options.bring_back };
@@ -393,18 +396,6 @@ impl Custody {
         }
         Ok(report)
     }
-}
-
-/// What its owner has done with a memory here stays when a newer item of its source replaces it: where it was put, and
-/// originals that the source does not bring this time.
-fn keep_what_is_here(memory: &mut Memory, old: Memory) {
-    for attachment in memory.attachments.iter_mut().filter(|a| a.medium.is_none()) {
-        if let Some(known) = old.attachments.iter().find(|a| a.key == attachment.key) {
-            attachment.medium.clone_from(&known.medium);
-        }
-    }
-    memory.collections.extend(old.collections);
-    memory.settle();
 }
 
 /// Items of formats without ids of their own are told apart by the name of the folder or file they came from.

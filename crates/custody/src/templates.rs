@@ -58,6 +58,8 @@ pub struct TemplateCheck {
     pub name: String,
     /// What is wrong; nothing, if it is fit to be used.
     pub problems: Vec<Problem>,
+    /// What whoever got it from others should know: where its pages run programs or lead elsewhere.
+    pub warnings: Vec<Problem>,
     /// What was tried.
     pub tried: Vec<String>,
 }
@@ -121,10 +123,12 @@ fn ready(home: &Path, name: &str) -> CustodyResult<(Set, Option<Filter>)> {
 /// A template that cannot be used, as an error.
 fn unfit(name: &str, problems: &[Problem]) -> CustodyError {
     let told: Vec<String> = problems.iter().take(3).map(ToString::to_string).collect();
+    // It quotes the template, and goes to terminals.
+    let told = told.join("; ").replace(char::is_control, " ");
     let advice = if built_in::find(name).is_some() {
         String::new()
     } else {
         format!("; `keepsake template check {name}` tells everything that is wrong")
     };
-    CustodyError::Usage(format!("template {name}: {}{advice}", told.join("; ")))
+    CustodyError::Usage(format!("template {name}: {told}{advice}"))
 }

@@ -90,7 +90,10 @@ async fn what_arrives_is_what_would_stand_here() {
         let options = ExportOptions { out: url.into(), destination: None, ..to("", false) };
         let error = run(&home, &options).await.expect_err(url).to_string();
         assert!(!error.contains("hunter2"), "{error}");
+        drop(home.custody.plan_export(home.owner, &options, Arc::new(Silent)).await.expect_err(url));
     }
+    let audit = format!("{:?}", home.custody.audit_after("", 1000).await.expect("audit"));
+    assert!(audit.contains("webdavs://me@host/x.zip") && !audit.contains("hunter2"), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +187,30 @@ async fn what_does_not_read_back_is_not_called_written() {
     assert!(report.resumed.is_some() && report.kept == 1 && there(&home).len() == 1, "{report:?}");
 }
 
+/// What others put where an export is to go is theirs, also when it comes while the export is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_put_there_stays() {
+    let mut home = filled().await;
+    let cut = |at: &str, store: Arc<dyn Store>| -> Arc<dyn Store> {
+        if at == "depot" { Arc::new(Faulty::new(store, Fault::CutAfter(0))) } else { store }
+    };
+    let opened = Custody::open(&home.path(), &BTreeMap::new(), "test", Arc::new(SystemClock)).await.expect("open");
+    home.custody = opened.with_limits_for_tests(SMALL).with_faults_for_tests(Arc::new(cut));
+    run(&home, &to("memories.zip", false)).await.expect_err("cut off");
+    home.reopen().await;
+    let there_now = home.folder.path().join("depot/exports/memories.zip");
+    fs::create_dir_all(there_now.parent().expect("a folder")).expect("a folder");
+    fs::write(&there_now, "theirs").expect("written");
+    let error = run(&home, &to("memories.zip", false)).await.expect_err("it is theirs");
+    assert!(error.kind() == ErrorKind::Refused && fs::read(&there_now).expect("read") == b"theirs", "{error}");
+    // What was sent and not noted so is known again, and goes with its export.
+    let begun = home.custody.exports(home.owner).await.expect("list").remove(0);
+    let waits = waiting(&home).remove(0);
+    fs::copy(waits, &there_now).expect("copied");
+    assert!(home.custody.delete_export(home.owner, &begun.id).await.expect("deleted").is_empty() && there(&home).is_empty());
+    run(&home, &to("memories.zip", false)).await.expect("export");
+}
+
 /// What is under the seal, by the crate.
 fn opened(path: &Path, identity: &dyn age::Identity) -> Vec<u8> {
     let file = BufReader::new(fs::File::open(path).expect("open"));
@@ -226,11 +253,11 @@ async fn only_who_has_a_key_reads_it() {
         };
         let other = crate::support::home().await;
         let paths = [options.out.clone()];
-        let error = other.custody.unsealed(&paths, None).await.err().expect("no key").to_string();
+        let error = other.custody.unsealed(&paths, None, Arc::new(Silent)).await.err().expect("no key").to_string();
         assert!(error.contains("--identity"), "{error}");
-        let error = other.custody.unsealed(&paths, Some(&keys(&stranger))).await.err().expect("another key");
+        let error = other.custody.unsealed(&paths, Some(&keys(&stranger)), Arc::new(Silent)).await.err().expect("another key");
         assert_eq!(error.kind(), ErrorKind::WrongKey, "{error}");
-        let unsealed = other.custody.unsealed(&paths, Some(&keys(&second))).await.expect("decrypted");
+        let unsealed = other.custody.unsealed(&paths, Some(&keys(&second)), Arc::new(Silent)).await.expect("decrypted");
         let owner = other.custody.bundle_owner(&Bundle::open(&unsealed.paths[0]).expect("a bundle"), None).await.expect("owner");
         let options = ImportOptions::default();
         let taken = other.custody.import_all(owner.id, &unsealed.paths, &options, ImportMode::Apply, Arc::new(Silent)).await;
@@ -246,7 +273,14 @@ async fn only_who_has_a_key_reads_it() {
     let changed = home.folder.path().join("changed.zip.age");
     fs::write(&changed, bytes).expect("written");
     let key = Unlock::keys(age::secrecy::ExposeSecret::expose_secret(&first.to_string())).expect("a key");
-    assert!(home.custody.unsealed(&[changed], Some(&key)).await.is_err());
+    assert!(home.custody.unsealed(&[changed], Some(&key), Arc::new(Silent)).await.is_err());
+    // Who asks to stop leaves nothing in the clear, and a key for nothing is a mistake.
+    let stopped = home.custody.unsealed(&[home.folder.path().join("pages.zip.age")], Some(&key), Arc::new(Stop(AtomicI64::new(0)))).await;
+    assert_eq!(stopped.err().expect("stopped").kind(), ErrorKind::Cancelled);
+    assert!(files(&home.path()).iter().all(|path| !path.to_string_lossy().contains("unsealed-")));
+    let error =
+        home.custody.unsealed(std::slice::from_ref(&plain.out), Some(&key), Arc::new(Silent)).await.err().expect("nothing is encrypted");
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
 }
 
 /// Asks to stop when so many pieces were written.
@@ -276,7 +310,9 @@ async fn one_passphrase_opens_all_parts() {
     assert!(report.kept > 0 && report.parts.len() > 2, "{report:?}");
     assert!(report.parts[0].path.to_string_lossy().ends_with(&format!("parts-001-of-{:03}.zip.age", report.parts.len())), "{report:?}");
     let paths: Vec<PathBuf> = report.parts.iter().map(|part| part.path.clone()).collect();
-    let unsealed = home.custody.unsealed(&paths, Some(&Unlock::Passphrase(Password::new("open sesame".into())))).await.expect("decrypted");
+    let key = Unlock::Passphrase(Password::new("open sesame".into()));
+    let unsealed = home.custody.unsealed(&paths[1..2], Some(&key), Arc::new(Silent)).await.expect("decrypted");
+    assert_eq!((unsealed.paths.len(), &unsealed.named[..]), (1, &paths[1..2]), "one part stands for all of them");
     let wanted = home.custody.data_id(home.owner).await.expect("data ID");
     let other = crate::support::home().await;
     let owner = other.custody.bundle_owner(&Bundle::open(&unsealed.paths[0]).expect("all parts"), None).await.expect("owner");

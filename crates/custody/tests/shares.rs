@@ -341,8 +341,13 @@ async fn only_what_was_made_for_others_and_is_as_it_was_made() {
     fs::write(&path, &bytes).expect("written");
     let mut got = Vec::new();
     assert!(reader.read_to_end(&mut got).expect_err("changed").to_string().contains("changed") && got.len() < whole.len());
-    // And before: nothing goes out.
+    let mut none = [0; 1];
+    assert!(reader.read(&mut none).is_err(), "and stays one");
+    // And before: nothing goes out, and nothing is counted.
+    let had = sharing.custody.shares(sharing.owner, None).await.expect("listed").iter().map(|share| share.downloads).sum::<u64>();
     assert_eq!(denied(sharing.custody.read_share(&open, "shared.zip").await), ShareDenied::Outdated);
+    let now = sharing.custody.shares(sharing.owner, None).await.expect("listed").iter().map(|share| share.downloads).sum::<u64>();
+    assert_eq!(had, now);
     refused(share(&export.id, ShareOptions::default()).await, "not what was made any more");
     fs::remove_file(&path).expect("removed");
     assert_eq!(denied(sharing.custody.read_share(&open, "shared.zip").await), ShareDenied::Outdated);
@@ -355,9 +360,13 @@ async fn only_what_was_made_for_others_and_is_as_it_was_made() {
 async fn what_is_erased_is_handed_out_no_more() {
     let sharing = Sharing::new().await;
     let (deleted, erased) = (sharing.add("to be deleted").await, sharing.add("to be erased").await);
+    let trashed = sharing.add("in the trash before").await;
+    sharing.custody.delete_memory(sharing.owner, &trashed).await.expect("deleted");
+    sharing.later(31 * 24 * HOUR);
     let export = sharing.export("shared.zip", true).await;
     let made = sharing.share(&export.id, ShareOptions::default()).await;
     let open = sharing.open(&made, None).await.expect("open");
+    sharing.custody.empty_trash(sharing.owner).await.expect("emptied");
     sharing.custody.delete_memory(sharing.owner, &deleted).await.expect("deleted");
     let later = sharing.add("made and erased later").await;
     sharing.erase(&later).await;
@@ -375,4 +384,22 @@ async fn what_is_erased_is_handed_out_no_more() {
     let anew = sharing.export("anew.zip", true).await;
     let made = sharing.share(&anew.id, ShareOptions::default()).await;
     sharing.open(&made, None).await.expect("without it");
+}
+
+/// What was cut off is fetched again; what came is not counted twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn fetching_goes_on() {
+    let sharing = Sharing::new().await;
+    let export = sharing.export("shared.zip", true).await;
+    let made = sharing.share(&export.id, ShareOptions { downloads: Some(1), ..ShareOptions::default() }).await;
+    let open = sharing.open(&made, None).await.expect("open");
+    let to = sharing.path("theirs");
+    fs::create_dir(&to).expect("a folder");
+    fs::write(to.join("shared.zip"), "theirs").expect("written");
+    refused(sharing.custody.fetch_share(&open, &to).await, "choose another name");
+    fs::rename(to.join("shared.zip"), to.join("shared.zip.part")).expect("as if cut off");
+    let fetched = sharing.custody.fetch_share(&open, &to).await.expect("fetched");
+    assert!(!fetched[0].was_there && fs::read(&fetched[0].path).expect("read") == fs::read(sharing.path("shared.zip")).expect("read"));
+    let again = sharing.custody.fetch_share(&open, &to).await.expect("nothing to do");
+    assert!(again[0].was_there && sharing.custody.shares(sharing.owner, None).await.expect("listed")[0].downloads == 1);
 }

@@ -151,6 +151,12 @@ async fn what_is_long_comes_in_files_and_what_is_too_long_is_named() {
         sheets.iter().map(|sheet| format!("{} {} {}", sheet.data["number"], sheet.data["of"], sheet.data["count"])).collect();
     assert_eq!(told, ["1 2 5", "2 2 5"]);
     assert_eq!(sheets[1].data["memories"][0]["number"], 4, "items go on counting");
+    let left_out = &sheets.last().expect("a sheet").data["left_out"];
+    assert!(left_out[0]["why"].as_str().is_some_and(|why| why.contains("too long")), "the record itself says it: {left_out}");
+    let planned = home.custody.plan_template(home.owner, &export(&home, "legal", "plan.pdf")).await.expect("planned");
+    assert_eq!((planned.memories, planned.too_long, planned.damaged, planned.missing), (5, 1, 0, 0));
+    let alone = TemplateExport { filter: Some("from:2024-02".parse().expect("a filter")), ..export(&home, "legal", "alone.pdf") };
+    assert!(told_refused(made(&home, &alone).await).contains("too long"));
     // One file of text holds so much, and no more.
     for number in 0..11 {
         add(&home, &format!("Long {number}"), Some("2024-03-01"), &"word ".repeat(500_000), vec![]).await;
@@ -193,7 +199,11 @@ async fn an_own_template_is_made_changed_checked_used_and_deleted() {
     let original = report.beside.iter().find(|file| file.name.starts_with("media/")).expect("the original");
     assert_eq!(fs::read(home.folder.path().join("each").join(&original.name)).expect("read"), drawn_photo(1, 60, 40));
     assert!(read(&home, &format!("each/{}", report.files[0].name)).ends_with(&original.name));
-    assert!(told(made(&home, &export(&home, "each", "each.md")).await, ErrorKind::Usage).contains("folder"));
+    for name in ["each.md", "each.age", "each.docx"] {
+        assert!(told(made(&home, &export(&home, "each", name)).await, ErrorKind::Usage).contains("folder"), "{name}");
+    }
+    made(&home, &export(&home, "journal", "Upper.HTML")).await.expect("made");
+    assert!(read(&home, "Upper.HTML").contains("Upper-files/"));
     let names: Vec<String> = home.custody.templates().await.expect("listed").into_iter().map(|template| template.name).collect();
     assert_eq!(names, ["journal", "legal", "letter", "photo-book", "plain", "each", "mine"]);
     home.custody.delete_template("mine").await.expect("deleted");
@@ -204,6 +214,19 @@ async fn an_own_template_is_made_changed_checked_used_and_deleted() {
     for verb in ["template.new", "template.check", "template.list", "template.delete", "export"] {
         assert!(verbs.iter().any(|found| found == verb), "{verb} is not in {verbs:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_memory_lacks_is_in_no_other_file() {
+    let home = home().await;
+    add(&home, "Whole", Some("2024-03-17"), "words", vec![]).await;
+    add(&home, "Lacks", Some("2024-03-18"), "![x](keepsake:attachment/none)", vec![]).await;
+    add(&home, "Whole, too", Some("2024-03-19"), "words", vec![]).await;
+    let manifest = "kind = \"text\"\nentry = \"a.txt\"\nper = \"memory\"\n";
+    write(&home, "lacks", manifest, &[("a.txt", "{% for one in left_out %}{{ one.what }}{% endfor %}")]);
+    let report = made(&home, &export(&home, "lacks", "lacks")).await.expect("made");
+    let lacking: Vec<bool> = report.files.iter().map(|file| !read(&home, &format!("lacks/{}", file.name)).is_empty()).collect();
+    assert_eq!(lacking, [false, true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

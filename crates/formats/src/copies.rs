@@ -26,8 +26,7 @@ use crate::{
 pub fn stripped(original: &[u8]) -> Result<Vec<u8>, String> {
     let format = image::guess_format(original).map_err(|_| "a kind of file of which no copy for others can be made".to_owned())?;
     let (pixels, turned) = decode(original)?;
-    // Decoders ask before the picture, and some programs say it after it.
-    let turned = if format == ImageFormat::Png { png::turned(original).unwrap_or(turned) } else { turned };
+    let turned = turned_by(original, format, turned);
     let copy = match format {
         ImageFormat::Jpeg => jpeg::stripped(original, turned),
         ImageFormat::Png => png::stripped(original, turned),
@@ -38,6 +37,36 @@ pub fn stripped(original: &[u8]) -> Result<Vec<u8>, String> {
     let copy = copy.ok_or("it is damaged")?;
     let (again, turned_again) = decode(&copy).map_err(|error| format!("its copy is no picture: {error}"))?;
     if again == pixels && turned_again == turned { Ok(copy) } else { Err("its copy is another picture".into()) }
+}
+
+/// How a picture is turned: decoders ask before the picture, and some programs say it after it.
+pub(crate) fn turned_by(original: &[u8], format: ImageFormat, asked: Orientation) -> Orientation {
+    if format == ImageFormat::Png { png::turned(original).unwrap_or(asked) } else { asked }
+}
+
+/// Whether a file holds more than one picture: further ones in it, or whatever a camera hangs behind its end.
+pub(crate) fn holds_more(original: &[u8]) -> bool {
+    match image::guess_format(original) {
+        Ok(ImageFormat::Jpeg) => jpeg::holds_more(original),
+        Ok(ImageFormat::Tiff) => tiff_goes_on(original).unwrap_or_default(),
+        _ => false,
+    }
+}
+
+/// Whether a TIFF says where a second picture stands (TIFF 6.0, section 2).
+fn tiff_goes_on(bytes: &[u8]) -> Option<bool> {
+    let is_little = bytes.starts_with(b"II*\0");
+    if !is_little && !bytes.starts_with(b"MM\0*") {
+        return None;
+    }
+    let number = |at: usize, count: usize| {
+        let read = bytes.get(at..at.checked_add(count)?)?.iter();
+        let add = |number: usize, byte: &u8| number << 8 | usize::from(*byte);
+        Some(if is_little { read.rev().fold(0, add) } else { read.fold(0, add) })
+    };
+    let first = number(4, 4)?;
+    let entries = number(first, 2)?;
+    Some(number(first.checked_add(2 + entries * 12)?, 4)? != 0)
 }
 
 fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String> {

@@ -9,16 +9,17 @@ mod list;
 mod options;
 mod paths;
 mod programs;
+mod sources;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read, Seek},
     path::{Path, PathBuf},
 };
 
-use jiff::{Zoned, tz::TimeZone};
-use keepsake_record::{Attachment, AttachmentRole, Medium, Memory, Place, Sha256Digest, When, Zone};
+use jiff::Zoned;
+use keepsake_record::{Attachment, AttachmentRole, Medium, Memory, Place, Sha256Digest};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -32,6 +33,7 @@ use self::{
 pub use self::{
     converting::PictureFormat,
     options::{Layout, MediaOptions},
+    sources::Sources,
 };
 use crate::{
     copies,
@@ -44,19 +46,6 @@ const HELD_BYTES: u64 = 16 << 20;
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 /// The list of all files.
 pub const LIST: &str = "media.csv";
-
-/// Where originals come from that are too long to be held.
-pub trait Sources {
-    /// Opens an original of so many bytes. Whoever reads it to its end knows that it is whole.
-    ///
-    /// # Errors
-    /// Why it cannot be read, as a sentence.
-    fn open(&self, digest: &Sha256Digest, length: u64) -> Result<Box<dyn Read + '_>, String>;
-    /// Whether somebody asked to stop.
-    fn is_stopped(&self) -> bool;
-    /// Whether attachments that are not there were named already, each with its problem.
-    fn names_missing(&self) -> bool;
-}
 
 /// Takes files as they are made: their paths, when they are of, their lengths and their bytes.
 pub type Out<'a> = dyn FnMut(&str, Option<&Zoned>, u64, &mut dyn Read) -> io::Result<()> + 'a;
@@ -94,6 +83,8 @@ struct Prepared<'m> {
     length: u64,
     sha256: Sha256Digest,
     sidecar: Option<String>,
+    /// The key of the sidecar that it came with, if that went into its own.
+    merged: Option<&'m str>,
     done: &'static str,
 }
 
@@ -163,16 +154,22 @@ impl<'a> Media<'a> {
         }
         for group in groups(memory) {
             let mut files = Vec::new();
-            for attachment in group {
-                match self.prepared(memory, attachment, &mut omitted)? {
-                    Some(file) => files.push(file),
-                    None => continue,
-                }
+            for attachment in &group {
+                files.extend(self.prepared(memory, attachment, &mut omitted)?);
             }
-            for folder in &folders {
-                self.write(memory, folder, &mut files, out)?;
+            // A sidecar that went into no other goes by its own name.
+            let sidecars = group.iter().filter_map(|attachment| sidecar_of(memory, attachment));
+            let left: Vec<_> = sidecars.filter(|sidecar| files.iter().all(|file| file.merged != Some(sidecar.key.as_str()))).collect();
+            for mut files in groups::apart(files) {
+                self.write_all(memory, &folders, &mut files, out)?;
+            }
+            for sidecar in left {
+                let mut files: Vec<_> = self.prepared(memory, sidecar, &mut omitted)?.into_iter().collect();
+                self.write_all(memory, &folders, &mut files, out)?;
             }
         }
+        let mut named = BTreeSet::new();
+        omitted.retain(|omission| named.insert(omission.clone()));
         Ok(omitted)
     }
 
@@ -209,6 +206,9 @@ impl<'a> Media<'a> {
         omitted: &mut Vec<Omission>,
     ) -> io::Result<Option<Prepared<'m>>> {
         let Some(medium) = &attachment.medium else { return Ok(None) };
+        if self.sources.is_stopped() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "the export was stopped"));
+        }
         let what = || format!("{} of {}", attachment.name, memory.id);
         let is_held = medium.bytes <= HELD_BYTES || medium.bytes <= PICTURE_BYTES_MAX && self.decodes(attachment);
         let read = if is_held {
@@ -227,25 +227,36 @@ impl<'a> Media<'a> {
             }
         };
         let (_, ending) = paths::parts(attachment);
-        let mut file = Prepared { attachment, medium, ending, body, length, sha256: medium.sha256, sidecar: None, done: "original" };
+        let mut file =
+            Prepared { attachment, medium, ending, body, length, sha256: medium.sha256, sidecar: None, merged: None, done: "original" };
         let mut told = xmp::told(memory, attachment, &self.things);
-        if let Err(reason) = self.convert(&mut file, &mut told)? {
-            omitted.push((what(), format!("it stays as it is: {reason}")));
+        if self.sources.is_for_others() {
+            told.leave_out("keepsake:Visibility");
         }
-        let foreign = sidecar_of(memory, attachment).and_then(|sidecar| match self.merged(sidecar, &told) {
-            Ok(merged) => Some(merged),
-            Err(reason) => {
-                omitted.push((format!("{} of {}", sidecar.name, memory.id), reason));
-                None
-            }
+        let lost = self.convert(&mut file, &mut told)?.unwrap_or_else(|reason| {
+            omitted.push((what(), format!("it stays as it is: {reason}")));
+            None
         });
+        let mut foreign = None;
+        if let Some(sidecar) = sidecar_of(memory, attachment) {
+            match self.merged(sidecar, &told) {
+                Ok(text) => (foreign, file.merged) = (Some(text), Some(sidecar.key.as_str())),
+                Err(reason) => omitted.push((format!("{} of {}", sidecar.name, memory.id), reason)),
+            }
+        }
+        // A copy is made of pixels alone: what its original says inside stands beside it.
+        if let Some(packet) = lost {
+            let has_sidecar = || "it came with a sidecar, which stands beside it".to_owned();
+            match foreign.is_none().then_some(()).ok_or_else(has_sidecar).and_then(|()| xmp::merged(&packet, &told)) {
+                Ok(text) => foreign = Some(text),
+                Err(reason) => omitted.push((what(), format!("its copy does not say what its own XMP says: {reason}"))),
+            }
+        }
         let mut is_inside = false;
         if let (true, Body::Held(bytes)) = (self.options.embed, &file.body)
             && copies::takes_words(bytes)
         {
-            // One strange photo does not keep the others from their copies.
-            let made = std::panic::catch_unwind(|| copies::told(bytes, &told)).unwrap_or_else(|_| Err("its decoder failed".into()));
-            match made {
+            match converting::guarded(|| copies::told(bytes, &told)) {
                 Ok(copy) => {
                     file.done = if file.done == "original" { "with XMP inside" } else { "converted, with XMP inside" };
                     file.take(copy);
@@ -266,16 +277,17 @@ impl<'a> Media<'a> {
         is_asked && attachment.media_type.starts_with("image/") && !is_raw(attachment)
     }
 
-    /// Makes of a file what was asked for; the inner error tells why it stays as it is.
-    fn convert(&mut self, file: &mut Prepared<'_>, told: &mut Told) -> io::Result<Result<(), String>> {
+    /// Makes of a file what was asked for, and answers the packet of XMP that its copy does not have; the inner error tells why it stays as it is.
+    fn convert(&mut self, file: &mut Prepared<'_>, told: &mut Told) -> io::Result<Result<Option<Vec<u8>>, String>> {
         let MediaOptions { convert, side_max, .. } = self.options;
         if convert.is_none() && side_max.is_none() || file.attachment.role == AttachmentRole::Sidecar {
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
         let made = match (&file.body, file.attachment.media_type.split('/').next()) {
             (_, Some("image")) if is_raw(file.attachment) => Err("raw files are not developed here".into()),
             (Body::Held(bytes), Some("image")) => {
-                converting::picture(bytes, file.attachment, convert, side_max, &mut self.programs, &self.space)
+                let (programs, space) = (&mut self.programs, self.space.as_path());
+                converting::guarded(|| converting::picture(bytes, file.attachment, convert, side_max, programs, space))
             }
             (_, Some("image")) => Err("a picture so long that it is not decoded".into()),
             (_, Some("video" | "audio")) => {
@@ -284,13 +296,18 @@ impl<'a> Media<'a> {
             }
             _ => Ok(None),
         };
+        let mut lost = None;
         match made {
             Err(reason) => return Ok(Err(reason)),
             Ok(None) => {}
-            Ok(Some(Converted::Picture { bytes, ending })) => {
+            Ok(Some(Converted::Picture { bytes, ending, size })) => {
                 if let Body::Held(original) = &file.body {
-                    converting::tell_camera(original, told);
+                    // Of a camera whose notes cannot be read nothing is told.
+                    let camera = converting::guarded(|| Ok(converting::camera(original)));
+                    camera.unwrap_or_default().into_iter().for_each(|(name, said)| told.add(name, Some(said)));
+                    lost = copies::packet(original);
                 }
+                converting::tell_size(size, told);
                 file.take(bytes);
                 (file.ending, file.done) = (ending.into(), "converted");
             }
@@ -301,13 +318,13 @@ impl<'a> Media<'a> {
                 (file.ending, file.done) = (ending.into(), "converted");
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(lost))
     }
 
     /// A sidecar that a file had already, with what is told merged into it.
     fn merged(&self, sidecar: &Attachment, told: &Told) -> Result<String, String> {
         let medium = sidecar.medium.as_ref().ok_or("it never arrived")?;
-        xmp::merged(&self.held(medium)?, told)
+        xmp::merged(&self.held(medium)?, told).map_err(|reason| format!("it stands by its own name: {reason}"))
     }
 
     /// The bytes of an original, read to their end.
@@ -316,6 +333,11 @@ impl<'a> Media<'a> {
         let mut reader = self.sources.open(&medium.sha256, medium.bytes)?.take(medium.bytes.saturating_add(1));
         reader.read_to_end(&mut bytes).map_err(|error| format!("the original cannot be read: {error}"))?;
         Ok(bytes)
+    }
+
+    /// Writes files that belong together into each of the folders.
+    fn write_all(&mut self, memory: &Memory, folders: &[String], files: &mut [Prepared<'_>], out: &mut Out<'_>) -> io::Result<()> {
+        folders.iter().try_for_each(|folder| self.write(memory, folder, files, out))
     }
 
     /// Writes files that belong together into a folder.
@@ -327,7 +349,7 @@ impl<'a> Media<'a> {
         let stem = self.paths.claim(folder, &stem, &endings);
         for file in files {
             let path = format!("{folder}/{stem}.{}", file.ending);
-            let at = file.attachment.captured.as_ref().and_then(zoned).or_else(|| zoned(&memory.when));
+            let at = file.attachment.captured.as_ref().and_then(xmp::zoned).or_else(|| xmp::zoned(&memory.when));
             match &mut file.body {
                 Body::Held(bytes) => out(&path, at.as_ref(), file.length, &mut bytes.as_slice())?,
                 Body::Made(made) => {
@@ -360,15 +382,6 @@ impl Prepared<'_> {
 /// Whether a file is a camera's raw format.
 fn is_raw(attachment: &Attachment) -> bool {
     attachment.media_type.starts_with("image/x-")
-}
-
-/// When a file is of, in the zone in which it was lived; noon, if only the day is known.
-fn zoned(when: &When) -> Option<Zoned> {
-    let zone = when.zone.as_ref().and_then(Zone::to_jiff).unwrap_or(TimeZone::UTC);
-    match when.instant {
-        Some(instant) => Some(instant.to_jiff().to_zoned(zone)),
-        None => when.day?.to_jiff().at(12, 0, 0, 0).to_zoned(zone).ok(),
-    }
 }
 
 fn digest_of(file: &mut File) -> io::Result<Sha256Digest> {

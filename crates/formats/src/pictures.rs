@@ -6,6 +6,8 @@ use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType, metadata::Orientation,
 };
 
+use crate::copies;
+
 /// No picture is decoded with more pixels on a side,
 const SIDE_MAX: u32 = 30_000;
 /// or into more memory.
@@ -64,7 +66,7 @@ pub(crate) fn decoded(original: &[u8], side_max: Option<u32>) -> Result<Decoded,
     if let Some(most) = larger {
         picture = picture.resize(most, most, FilterType::Triangle);
     }
-    picture.apply_orientation(turned);
+    picture.apply_orientation(copies::turned_by(original, format, turned));
     Ok(Decoded { picture, format, profile, is_as_large: larger.is_none() })
 }
 

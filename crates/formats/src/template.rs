@@ -6,9 +6,11 @@
 
 mod blocks;
 pub mod built_in;
+mod chains;
 mod engine;
 mod filters;
 mod manifest;
+mod outside;
 pub mod sample;
 pub mod view;
 

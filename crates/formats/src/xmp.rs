@@ -10,8 +10,11 @@ use std::collections::BTreeMap;
 
 use keepsake_record::{Attachment, Memory, Place, Position};
 
-pub(crate) use self::dates::date;
 pub use self::merging::merged;
+pub(crate) use self::{
+    dates::{date, zoned},
+    merging::named,
+};
 use crate::{markup::Markup, text};
 
 /// Longer texts are cut: every file of a memory tells them again.
@@ -38,7 +41,8 @@ const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 const GROUPS: [&[&str]; 3] = [
     &["exif:GPSLatitude", "exif:GPSLongitude", "exif:GPSAltitude", "exif:GPSAltitudeRef", "exif:GPSHPositioningError"],
     &["Iptc4xmpCore:Location", "photoshop:City", "photoshop:State", "photoshop:Country", "Iptc4xmpCore:CountryCode"],
-    &["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"],
+    // About June is no date of XMP: another one would say more than is known.
+    &["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate", "keepsake:When"],
 ];
 
 /// What memories name by id.
@@ -165,10 +169,17 @@ impl Told {
         self.text("exif:GPSHPositioningError", position.accuracy.map(thousandths).as_deref());
     }
 
-    /// Whether a property of another packet gives way to what is said here.
+    /// Leaves out what is said of a property.
+    pub fn leave_out(&mut self, property: &str) {
+        self.0.retain(|(known, _)| *known != property);
+    }
+
+    /// Whether a property of another packet gives way to what is said here. What stands in our namespace is of us, and older.
     fn replaces(&self, property: &str) -> bool {
         let says = |name: &str| self.0.iter().any(|(known, _)| *known == name);
-        says(property) || GROUPS.iter().any(|group| group.contains(&property) && group.iter().any(|name| says(name)))
+        property.starts_with("keepsake:")
+            || says(property)
+            || GROUPS.iter().any(|group| group.contains(&property) && group.iter().any(|name| says(name)))
     }
 
     /// What is said of a list, with what another packet says in it beside that.

@@ -56,6 +56,12 @@ fn words_are_no_markup_and_markup_is_ours() {
         let page = fill(&set(kind, &[(file, "{{ memories[0].title }}")])).expect("filled");
         assert_eq!(page.contains("&lt;by&gt;"), escaped, "{file}: {page}");
     }
+    for template in ["{{ title | safe }}", "{% autoescape false %}{{ title }}{% endautoescape %}"] {
+        assert!(filled(template).is_err(), "{template}");
+    }
+    let others = set(Kind::Html, &[("a.html", "<a href=\"#m\">\n<script>\n<img src='https://example.org/x'>\n")]);
+    let lines: Vec<Option<usize>> = others.reaches_out().iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [Some(2), Some(3)]);
     assert!(filled("{{ memories[0].markdown }}").expect("filled").contains("![x](pictures/1.jpg)"));
 }
 
@@ -116,6 +122,14 @@ fn nothing_goes_on_for_ever_or_grows_without_end() {
     // What is deep in the text of a template itself.
     assert!(filled(&format!("{{{{ {}", "(".repeat(100_000))).is_err());
     assert!(filled(&"{% if 1 %}".repeat(20_000)).is_err());
+    // Chains are as deep as they are long.
+    let elifs = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(80_000));
+    for template in [format!("{{{{ title{} }}}}", ".a".repeat(100_000)), format!("{{{{ 1{} }}}}", "~1".repeat(100_000)), elifs] {
+        let problem = filled(&template).expect_err("too long");
+        assert!(problem.line == Some(1) && (problem.message.contains("500") || problem.message.contains("200")), "{problem}");
+    }
+    // So long is good, and goes through.
+    assert!(filled(&format!("{{{{ 1{} }}}}", "~1".repeat(240))).is_ok());
     const { assert!(OUTPUT_BYTES_MAX < 1 << 30) };
 }
 

@@ -121,7 +121,7 @@ fn find_shapeless(frame: &Frame, found: &mut BTreeSet<char>) {
             FrameItem::Group(group) => find_shapeless(&group.frame, found),
             FrameItem::Text(text) => {
                 for glyph in text.glyphs.iter().filter(|glyph| glyph.id == 0) {
-                    found.extend(to_blame(&text.text[glyph.range()]));
+                    found.extend(to_blame(&text.text[glyph.range()], &text.text[glyph.range().end..]));
                 }
             }
             _ => {}
@@ -130,9 +130,10 @@ fn find_shapeless(frame: &Frame, found: &mut BTreeSet<char>) {
 }
 
 /// The characters of a cluster that have no shape together: those that follow the first, for that one is printed elsewhere, too (`1` in a keycap);
-/// of them those that can be seen, if there are any.
-fn to_blame(cluster: &str) -> Vec<char> {
-    let following: Vec<char> = cluster.chars().skip(1).filter(|c| !c.is_whitespace()).collect();
+/// of them those that can be seen, if there are any. What chooses how the cluster looks may stand after it, in `rest`.
+fn to_blame(cluster: &str, rest: &str) -> Vec<char> {
+    let choosing = rest.chars().take_while(|c| is_ignorable(*c));
+    let following: Vec<char> = cluster.chars().skip(1).filter(|c| !c.is_whitespace()).chain(choosing).collect();
     let seen: Vec<char> = following.iter().copied().filter(|c| !is_ignorable(*c)).collect();
     let first = cluster.chars().filter(|c| !c.is_whitespace()).take(1).collect();
     [seen, following, first].into_iter().find(|some| !some.is_empty()).unwrap_or_default()
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_follows_is_to_blame() {
-        assert_eq!(to_blame("1\u{fe0f}\u{20e3}"), ['\u{20e3}']);
-        assert_eq!((to_blame("x"), to_blame("1\u{fe0f}"), to_blame(" ")), (vec!['x'], vec!['\u{fe0f}'], vec![]));
+        assert_eq!(to_blame("1\u{fe0f}\u{20e3}", "x"), ['\u{20e3}']);
+        assert_eq!((to_blame("x", "y"), to_blame(" ", "")), (vec!['x'], vec![]));
+        assert_eq!((to_blame("1\u{fe0f}", ""), to_blame("1", "\u{fe0f}x")), (vec!['\u{fe0f}'], vec!['\u{fe0f}']));
     }
 }

@@ -109,12 +109,13 @@ impl Press {
     }
 }
 
-/// Data of which every word can be printed. Where links lead, and where pictures are, is no word. As deep as texts are, which are bounded.
+/// Data of which every word can be printed. Where links lead (`["a", url, [words]]`), and where pictures are, is no word.
+/// As deep as texts are, which are bounded.
 fn covered(value: &Value, cover: &Cover) -> Value {
     match value {
         Value::String(words) => Value::String(cover.text(words).into_owned()),
         Value::Array(items) => {
-            let is_link = items.first().is_some_and(|kind| kind == "a") && items.len() == 3;
+            let is_link = matches!(items.as_slice(), [kind, _, Value::Array(_)] if kind == "a");
             let item = |(at, item): (usize, &Value)| if is_link && at == 1 { item.clone() } else { covered(item, cover) };
             items.iter().enumerate().map(item).collect()
         }

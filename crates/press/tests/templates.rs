@@ -94,6 +94,23 @@ fn own_ones_reach_their_own_files_and_nothing_else() {
     }
 }
 
+/// A digit in a keycap that no font has takes no other digit with it.
+#[test]
+fn a_keycap_takes_no_digit_with_it() {
+    let mut sheet = sheet(own("#import \"/keepsake.typ\": *\n#for memory in data.memories { words-of(memory) }"), true);
+    sheet.data["memories"][0]["blocks"] = serde_json::json!([["p", [["t", "1\u{fe0f}\u{20e3} and 1"]]]]);
+    let printed = press().set(&sheet).expect("set");
+    assert!(printed.replaced.contains_key(&'\u{20e3}') && !printed.replaced.contains_key(&'1'), "{:?}", printed.replaced);
+}
+
+#[test]
+fn only_links_have_addresses() {
+    let mut sheet = sheet(own("#import \"/keepsake.typ\": *\n#data.memories.at(0).tags.join()"), true);
+    sheet.data["memories"][0]["tags"] = serde_json::json!(["a", "b東c", "d"]);
+    let printed = press().set(&sheet).expect("set");
+    assert!(printed.replaced.contains_key(&'東'), "{:?}", printed.replaced);
+}
+
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
     let told = |source: &str| set(source).expect_err(source)[0].to_string();

@@ -37,7 +37,7 @@ pub use memory::MemoryStore;
 pub use metered::Metered;
 pub use name::ObjectName;
 pub use net::{Pace, Traffic, Used, Window};
-pub use place::{Access, Place, PlaceSettings, Scheme, Secret};
+pub use place::{Access, Place, PlaceSettings, Scheme, Secret, without_password};
 pub use prefixed::Prefixed;
 pub use probe::{Findings, probe};
 pub use recording::{Call, Recording};

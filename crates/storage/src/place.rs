@@ -314,7 +314,7 @@ impl Place {
 }
 
 /// A URL as it may be shown: whoever puts a password into one has it out again.
-fn without_password(url: &str) -> String {
+pub fn without_password(url: &str) -> String {
     match url.parse::<reqwest::Url>() {
         Ok(mut parsed) => {
             parsed.set_password(None).unwrap_or_default();

@@ -179,6 +179,16 @@ impl Vault {
     /// # Errors
     /// The database fails.
     pub async fn forgive_attempts(&self, owner: OwnerId, id: &str) -> VaultResult<()> {
+        let mut tried = 0;
+        loop {
+            match self.try_forgiving(owner, id).await {
+                Err(error) if goes_again(&error, &mut tried).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_forgiving(&self, owner: OwnerId, id: &str) -> VaultResult<()> {
         let mut tx = self.db.write().await?;
         let args = [Arg::Text(&owner.to_string()), Arg::Text(id)];
         tx.execute("UPDATE shares SET wrong = 0, locked_until = 0 WHERE owner = $1 AND id = $2", &args).await?;
@@ -248,7 +258,8 @@ impl Vault {
         let args = [Arg::Text(&owner), Arg::Int(moment.seq as i64), Arg::Int(clean.max(moment.seq) as i64)];
         // All entries of what was erased say so, and so stand in the index of what is no creation.
         let erased = "SELECT COUNT(DISTINCT j.id) FROM journal j WHERE j.owner = $1 AND j.entity = 'memory' AND j.seq > $3 AND j.op = 'erased' AND EXISTS (SELECT 1 FROM journal e WHERE e.owner = j.owner AND e.entity = 'memory' AND e.id = j.id AND e.seq <= $2 AND e.op <> 'created')";
-        let deleted = "SELECT COUNT(DISTINCT j.id) FROM journal j WHERE j.owner = $1 AND j.entity = 'memory' AND j.seq > $2 AND j.op IN ('trashed', 'deleted') AND j.id NOT IN (SELECT c.id FROM journal c WHERE c.owner = $1 AND c.entity = 'memory' AND c.op = 'created' AND c.seq > $2) AND NOT EXISTS (SELECT 1 FROM memories m WHERE m.owner = j.owner AND m.id = j.id AND m.trashed_at IS NULL)";
+        // What was in the trash at that moment was in no export of it.
+        let deleted = "SELECT COUNT(DISTINCT j.id) FROM journal j WHERE j.owner = $1 AND j.entity = 'memory' AND j.seq > $2 AND j.op IN ('trashed', 'deleted') AND j.id NOT IN (SELECT c.id FROM journal c WHERE c.owner = $1 AND c.entity = 'memory' AND c.op = 'created' AND c.seq > $2) AND COALESCE((SELECT b.op FROM journal b WHERE b.owner = j.owner AND b.entity = 'memory' AND b.id = j.id AND b.seq <= $2 AND b.op <> 'created' ORDER BY b.seq DESC LIMIT 1), '') NOT IN ('trashed', 'deleted') AND NOT EXISTS (SELECT 1 FROM memories m WHERE m.owner = j.owner AND m.id = j.id AND m.trashed_at IS NULL)";
         let count = |row: Option<Row>| row.map_or(Ok(0), |row| row.int(0)).map(|count| count as u64);
         Ok(Since { deleted: count(tx.fetch_one(deleted, &args[..2]).await?)?, erased: count(tx.fetch_one(erased, &args).await?)? })
     }

@@ -26,11 +26,12 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         return exports::run(context, verb).await;
     }
     if let Some(template) = &args.template {
+        refuse_with_template(args)?;
         return filled::run(context, args, template).await;
     }
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
     let is_book = matches!(args.format, args::ExportFormat::Pdf | args::ExportFormat::Epub);
-    let of_media = args.media.layout.is_some() || args.media.embed || args.media.convert.is_some() || args.media.max_side.is_some();
+    let of_media = of_media(args);
     match args.format {
         format if of_media && format != args::ExportFormat::Media => Err(CustodyError::Usage(
             "--layout, --embed, --convert and --max-side belong to the files themselves: add --format media".into(),
@@ -88,6 +89,26 @@ fn media(args: &args::Media) -> MediaOptions {
         }),
         side_max: args.max_side,
     }
+}
+
+/// Whether something is asked that belongs to the files themselves.
+fn of_media(args: &args::Export) -> bool {
+    args.media.layout.is_some() || args.media.embed || args.media.convert.is_some() || args.media.max_side.is_some()
+}
+
+/// What a template does not do is refused: nobody is to believe that a file is encrypted, or elsewhere, that is not.
+fn refuse_with_template(args: &args::Export) -> CustodyResult<()> {
+    if args.whither.is_encrypted() || is_away(args) {
+        return Err(CustodyError::Usage(
+            "--encrypt, --encrypt-to, --encrypt-to-file, --destination and URLs belong to archives: a template makes files here, which `age` encrypts and any program sends".into(),
+        ));
+    }
+    if of_media(args) {
+        return Err(CustodyError::Usage(
+            "--layout, --embed, --convert and --max-side belong to the files themselves: say --format media instead of --template".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether it is to be elsewhere than in a folder here.

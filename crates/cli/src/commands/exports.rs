@@ -40,19 +40,26 @@ pub async fn run(context: &Context, verb: &ExportVerb) -> CustodyResult<u8> {
             if export.altered.is_empty() { COMPLETE } else { SKIPPED }
         }
         ExportVerb::Delete { id } => {
-            let export = custody.export_at(owner, id).await?;
-            let question =
-                format!("Remove {} of {}?", words::of(export.parts.len() as u64, "file or folder", "files or folders"), export.out);
+            // Nothing of it is read: where it is may be gone.
+            let mut found = custody.exports(owner).await?;
+            found.retain(|export| export.id.starts_with(id.as_str()));
+            let question = match &found[..] {
+                [export] => {
+                    format!("Remove {} of {}?", words::of(export.parts.len() as u64, "file or folder", "files or folders"), export.out)
+                }
+                // None, or several: what removes it says so.
+                _ => format!("Remove the export {id}?"),
+            };
             if !context.global.yes && !confirm(&question) {
                 return Err(CustodyError::Refused("nothing was removed: say --yes to go ahead".into()));
             }
-            let stayed = custody.delete_export(owner, &export.id).await?;
+            let stayed = custody.delete_export(owner, id).await?;
             for path in &stayed {
-                out.warn(format!("{path} is not what was written any more, and stays"));
+                out.warn(format!("{path} is not what was written any more, or is where nobody can look, and stays"));
             }
             out.say("It is gone, and forgotten.");
             let code = if stayed.is_empty() { COMPLETE } else { SKIPPED };
-            out.summary(code, json!({ "id": export.id, "stayed": stayed }));
+            out.summary(code, json!({ "id": found.first().map_or(id, |export| &export.id), "stayed": stayed }));
             code
         }
         ExportVerb::Share(args) => shares::share(context, &custody, owner, args).await?,
@@ -96,6 +103,9 @@ fn show(context: &Context, export: &ExportSummary) {
     }
     for path in &export.altered {
         out.warn(format!("{path} is not there, or not what was written any more"));
+    }
+    if export.since.is_none() {
+        out.warn("the vault's history does not reach back to when it was made: nobody can know what was deleted or erased since, and no link leads to these files");
     }
     let since = export.since.unwrap_or(ExportSince { deleted: 0, erased: 0 });
     for (count, what, then) in [

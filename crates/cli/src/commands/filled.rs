@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keepsake_custody::{CustodyResult, TemplateExport, TemplatePlan, TemplateReport};
+use keepsake_custody::{CustodyError, CustodyResult, TemplateExport, TemplateKind, TemplatePlan, TemplateReport};
 use serde_json::json;
 
 use crate::{
@@ -26,6 +26,9 @@ pub async fn run(context: &Context, args: &args::Export, template: &str) -> Cust
         language: args.language.clone(),
     };
     let out = &context.output;
+    if !args.fonts.is_empty() && !matches!(custody.template(template).await?.summary.kind, Some(TemplateKind::Typst) | None) {
+        return Err(CustodyError::Usage(format!("--fonts is for paper, and {template} makes none: leave it out")));
+    }
     if args.dry_run {
         let plan = custody.plan_template(owner, &options).await?;
         custody.close().await;
@@ -53,6 +56,14 @@ fn tell_plan(context: &Context, plan: &TemplatePlan) {
         if plan.original_bytes > 0 { format!(", with {} of originals", words::bytes(plan.original_bytes)) } else { String::new() };
     let filter = plan.filter.as_ref().map_or_else(String::new, |filter| format!(" Only what this filter takes: {filter}"));
     context.output.say(format!("It would make {files} of {memories} and their {attachments}{originals}.{filter}"));
+    let left_out = [
+        (plan.too_long, "memory is", "memories are", "too long to be set"),
+        (plan.damaged, "memory is", "memories are", "damaged: `keepsake verify` tells more"),
+        (plan.missing, "file is", "files are", "not here, because they never arrived"),
+    ];
+    for (count, one, many, why) in left_out.into_iter().filter(|(count, ..)| *count > 0) {
+        context.output.warn(format!("to be left out: {} {why}", words::of(count, one, many)));
+    }
 }
 
 fn tell(context: &Context, report: &TemplateReport) {
@@ -87,7 +98,7 @@ fn tell(context: &Context, report: &TemplateReport) {
         let kinds: Vec<&str> = report.replaced.keys().take(5).map(String::as_str).collect();
         let characters = words::of(replaced, "character", "characters");
         out.warn(format!(
-            "{characters} that no font has: each is printed as its number ({}). --fonts FOLDER takes more fonts, such as Noto's.",
+            "{characters} in the data that no font has: where one is shown, its number is printed ({}). --fonts FOLDER takes more fonts, such as Noto's.",
             kinds.join(", ")
         ));
     }

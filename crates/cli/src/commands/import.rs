@@ -24,7 +24,7 @@ pub async fn run(context: &Context, args: &args::Import) -> CustodyResult<u8> {
             CustodyError::Usage(format!("there is no format `{name}`; there are auto, {names}"))
         })?),
     };
-    let options = ImportOptions {
+    let mut options = ImportOptions {
         format,
         map: args.map.parse()?,
         zone: args.zone.as_deref().map(str::parse).transpose()?,
@@ -32,14 +32,19 @@ pub async fn run(context: &Context, args: &args::Import) -> CustodyResult<u8> {
         keep_existing: args.keep_existing,
         replace_edited: args.replace_edited,
         bring_back: args.bring_back,
+        named: None,
     };
     let unlock = secrets::unlock(args)?;
     let custody = context.open().await?;
-    let plain = custody.unsealed(&args.path, unlock.as_ref()).await?;
+    // From here on Ctrl-C asks to stop: what is decrypted goes again.
+    let progress = context.progress();
+    let plain = custody.unsealed(&args.path, unlock.as_ref(), progress.clone()).await.inspect_err(|_| progress.finish())?;
     let paths = &plain.paths;
+    if plain.named != plain.paths {
+        options.named = Some(plain.named.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "));
+    }
     let owner = target(context, &custody, args, paths, &options).await?;
     let mode = if args.dry_run { ImportMode::Plan } else { ImportMode::Apply };
-    let progress = context.progress();
     let report = custody.import_all(owner.id, paths, &options, mode, progress.clone()).await;
     progress.finish();
     let report = report?;

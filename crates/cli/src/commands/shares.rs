@@ -61,6 +61,9 @@ fn told(share: &ShareView) -> String {
         ShareState::Ended => "ended",
         ShareState::UsedUp => "used up",
         ShareState::Closed => "closed: too many wrong passphrases; make a new one",
+        ShareState::Outdated if share.deleted_since.is_none() => {
+            "outdated: nobody can know what was erased since, for the vault's history does not reach back; export and share anew"
+        }
         ShareState::Outdated => "outdated: something was erased since; export and share anew",
     };
     let end = match share.expires {
@@ -91,7 +94,8 @@ pub async fn fetch(context: &Context, custody: &Custody, args: &args::Fetch) -> 
     let open = open(context, custody, args, &token).await?;
     let fetched = custody.fetch_share(&open, &args.to).await?;
     for one in &fetched {
-        context.output.say(format!("{} ({}), SHA-256 {}", one.path.display(), words::bytes(one.file.bytes), one.file.sha256));
+        let was_there = if one.was_there { ", was there already" } else { "" };
+        context.output.say(format!("{} ({}{was_there}), SHA-256 {}", one.path.display(), words::bytes(one.file.bytes), one.file.sha256));
     }
     context.output.summary(COMPLETE, json!({ "share": open.id(), "files": fetched }));
     Ok(COMPLETE)

@@ -38,7 +38,10 @@ pub async fn run(context: &Context, verb: &Template) -> CustodyResult<u8> {
         Template::Check { name, fonts } => {
             let check = custody.check_template(name, Arc::new(press(fonts)?)).await?;
             for problem in &check.problems {
-                out.give(format!("{problem}"));
+                out.give(plain(&problem.to_string()));
+            }
+            for warning in &check.warnings {
+                out.warn(plain(&warning.to_string()));
             }
             let code = if check.problems.is_empty() { COMPLETE } else { FAILED };
             if code == COMPLETE {
@@ -61,6 +64,11 @@ pub async fn run(context: &Context, verb: &Template) -> CustodyResult<u8> {
     Ok(code)
 }
 
+/// Words of a template for a terminal, which may not take them for orders.
+fn plain(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
+}
+
 fn kind(template: &TemplateSummary) -> &'static str {
     match template.kind {
         Some(TemplateKind::Html) => "html",
@@ -74,28 +82,28 @@ fn kind(template: &TemplateSummary) -> &'static str {
 fn list(context: &Context, template: &TemplateSummary) {
     let origin = if template.built_in { "built in" } else { "own" };
     let told = template.problems.first().map_or_else(|| template.description.clone(), ToString::to_string);
-    context.output.give(format!("{:<14} {:<9} {origin:<9} {told}", template.name, kind(template)));
+    context.output.give(plain(&format!("{:<14} {:<9} {origin:<9} {told}", template.name, kind(template))));
 }
 
 fn show(context: &Context, template: &TemplateView) {
     let out = &context.output;
     let TemplateSummary { name, description, per, problems, .. } = &template.summary;
-    out.give(format!("{name}: {description}"));
+    out.give(plain(&format!("{name}: {description}")));
     let of = if *per == Some(TemplatePer::Memory) { "a file of each memory" } else { "one file of all memories" };
     out.give(format!("  makes   {}, {of}", kind(&template.summary)));
     if let Some(filter) = &template.filter {
-        out.give(format!("  filter  {filter}"));
+        out.give(plain(&format!("  filter  {filter}")));
     }
     out.give(format!(
         "  is in   {}",
         template.folder.as_deref().unwrap_or("the program: `keepsake template new` makes one of your own of it")
     ));
     for problem in problems {
-        out.warn(format!("{problem}"));
+        out.warn(plain(&problem.to_string()));
     }
     for (path, text) in &template.files {
-        out.give(format!("\n== {path}"));
-        out.give(text.as_deref().unwrap_or("(no text)").trim_end());
+        out.give(plain(&format!("\n== {path}")));
+        out.give(plain(text.as_deref().unwrap_or("(no text)").trim_end()));
     }
     out.give("\n== what it gets, for instance");
     out.give(format!("{:#}", template.data));

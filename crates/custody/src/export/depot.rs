@@ -116,20 +116,40 @@ impl Depot {
         Ok(self.store.delete(&self.name(path)?)?)
     }
 
-    /// Sends a part and reads it back.
+    /// That the place takes something so long.
+    pub fn refuse_long(&self, bytes: u64) -> CustodyResult<()> {
+        if self.is_streaming || bytes <= HELD_BYTES {
+            return Ok(());
+        }
+        Err(CustodyError::Usage(format!(
+            "{} takes a file only in one piece, of at most 256 MiB: say --part-size \"200 MiB\" (of JSON and XML), or choose less with --filter",
+            self.store.describe()
+        )))
+    }
+
+    /// Sends a part and reads it back. What others put there meanwhile is left alone.
     fn send(&self, file: &Path, part: &ExportPart) -> CustodyResult<()> {
-        if !self.is_streaming && part.length > HELD_BYTES {
-            return Err(CustodyError::Usage(format!(
-                "{} takes a file only in one piece, of at most 256 MiB: say --part-size \"200 MiB\" (of JSON and XML), or send it with a program of its own",
-                self.store.describe()
+        self.refuse_long(part.length)?;
+        let name = self.name(&part.path)?;
+        if self.exists(&part.path)? {
+            // A run that was killed may have sent it and not noted so.
+            if self.is_whole(part)? {
+                return Ok(());
+            }
+            return Err(CustodyError::Refused(format!(
+                "{} is there already, and is not what is to be sent: move it away and run this again",
+                part.path.display()
             )));
         }
-        let name = self.name(&part.path)?;
         for attempt in 1..=ATTEMPTS {
             let mut reader = fs::File::open(file).map_err(CustodyError::io(file))?;
             match self.store.put_reader(&name, &mut reader) {
                 Err(error) if error.is_transient() && attempt < ATTEMPTS => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // Half of it may stand there, which the next run would take for somebody else's; if it cannot be removed now, that one says so.
+                    drop(self.store.delete(&name));
+                    return Err(error.into());
+                }
                 Ok(_) if self.is_whole(part)? => return Ok(()),
                 Ok(_) => {}
             }
@@ -179,6 +199,12 @@ impl Custody {
         let (store, scheme) = match &away.destination {
             Some(name) => {
                 let row = self.destination_row(name).await?;
+                if row.url != away.place {
+                    return Err(CustodyError::Usage(format!(
+                        "the destination {name} is another place by now ({}): what went to {} is not looked for there",
+                        row.url, away.place
+                    )));
+                }
                 (self.ready_store(&row).await?, self.place_of_destination(&row)?.scheme())
             }
             None => {
@@ -201,6 +227,12 @@ impl Custody {
         monitor: &Arc<dyn Monitor>,
     ) -> CustodyResult<()> {
         let (Some(depot), Some(part)) = (depot, job.parts[number].clone().filter(|part| !part.sent)) else { return Ok(()) };
+        if let Err(error) = depot.refuse_long(part.length) {
+            // It will never go, and takes no room here for nothing.
+            job.drop_part(number, None)?;
+            self.note_job(owner, job, lease).await?;
+            return Err(error);
+        }
         let file = job.here(&part.path);
         monitor.stage("sending", None, None);
         tokio::task::block_in_place(|| depot.send(&file, &part))?;

@@ -85,6 +85,9 @@ impl Custody {
         let is_new = job.plan.is_none();
         let depot = self.depot_of(job).await?;
         let depot = depot.as_ref();
+        if let (Some(depot), Some(bytes)) = (depot, options.part_bytes) {
+            depot.refuse_long(bytes)?;
+        }
         let (plan, mut selected) = if options.filter.is_some() || options.part_bytes.is_some() && is_new {
             self.planned(owner, options, job, is_new, monitor.clone()).await?
         } else {

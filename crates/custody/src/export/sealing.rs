@@ -5,15 +5,15 @@
 use std::{
     fmt, fs,
     io::{self, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use age::{Decryptor, Encryptor, secrecy::SecretString, stream::StreamWriter};
 use keepsake_formats::bag::{Container, SEALED, Sealed, is_sealed};
 use keepsake_repository::Password;
 
-use super::{depot::Depot, job::Job};
-use crate::{Custody, CustodyError, CustodyResult, copies::blocking};
+use super::{depot::Depot, job::Job, shares::refuse_short};
+use crate::{CustodyError, CustodyResult};
 
 /// How a record calls an export that a passphrase opens.
 const BY_PASSPHRASE: &str = "a passphrase";
@@ -69,11 +69,9 @@ impl SealTo {
     /// Takes a passphrase.
     ///
     /// # Errors
-    /// It is empty.
+    /// It is too short: whoever has the file guesses as long as they like.
     pub fn passphrase(passphrase: Password) -> CustodyResult<Self> {
-        if passphrase.reveal().is_empty() {
-            return Err(CustodyError::Usage("an empty passphrase keeps nobody out: choose another one".into()));
-        }
+        refuse_short(&passphrase)?;
         Ok(Self::Passphrase(passphrase))
     }
 
@@ -106,9 +104,9 @@ impl SealTo {
         };
         match Unlock::Passphrase(passphrase.clone()).open(reader) {
             Ok(_) => Ok(()),
-            Err(_) => Err(CustodyError::WrongKey(
-                "the parts that are there were encrypted with another passphrase: give that one, or begin again with --anew".into(),
-            )),
+            Err(error) => Err(unopened(&part.path, error, || {
+                "the parts that are there were encrypted with another passphrase: give that one, or begin again with --anew".into()
+            })),
         }
     }
 }
@@ -174,7 +172,7 @@ impl Unlock {
     }
 
     /// What is under a seal, in the clear.
-    fn open<R: Read>(&self, sealed: R) -> Result<impl Read, age::DecryptError> {
+    pub(super) fn open<R: Read>(&self, sealed: R) -> Result<impl Read, age::DecryptError> {
         let decryptor = Decryptor::new_buffered(BufReader::new(sealed))?;
         match self {
             Self::Keys(keys) => decryptor.decrypt(keys.iter().map(|key| key as &dyn age::Identity)),
@@ -184,77 +182,15 @@ impl Unlock {
             }
         }
     }
-
-    fn unseal(&self, from: &Path, to: &Path) -> CustodyResult<()> {
-        let file = fs::File::open(from).map_err(CustodyError::io(from))?;
-        let mut reader = self.open(file).map_err(|error| CustodyError::WrongKey(format!("{} does not open: {error}", from.display())))?;
-        let mut plain = fs::File::create_new(to).map_err(CustodyError::io(to))?;
-        // Whatever was changed in it is an error of the reader.
-        io::copy(&mut reader, &mut plain).map(drop).map_err(CustodyError::io(from))
-    }
 }
 
-/// What folders of the home are called in which something lies in the clear; the process follows that it belongs to.
-const UNSEALED: &str = "unsealed-";
-
-/// Files in the clear, gone with this.
-pub struct Unsealed {
-    /// Where they are.
-    pub paths: Vec<PathBuf>,
-    _folder: Option<tempfile::TempDir>,
-}
-
-impl Custody {
-    /// Removes what processes left in the clear that were killed.
-    fn sweep_unsealed(&self) -> CustodyResult<()> {
-        for entry in fs::read_dir(&self.home).map_err(CustodyError::io(&self.home))?.filter_map(Result::ok) {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let process = name.strip_prefix(UNSEALED).and_then(|rest| rest.split('-').next());
-            if process.is_some_and(|process| self.is_gone(&format!("process {process} on {}", self.engine.hostname()))) {
-                fs::remove_dir_all(entry.path()).map_err(CustodyError::io(&entry.path()))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Decrypts what of some files is encrypted, into a folder of the home that goes again; the others stay where they are.
-    ///
-    /// # Errors
-    /// Nothing was given that opens one, or it does not open it.
-    pub async fn unsealed(&self, paths: &[PathBuf], unlock: Option<&Unlock>) -> CustodyResult<Unsealed> {
-        let Some(first) = paths.iter().find(|path| path.is_file() && is_sealed(path)) else {
-            return Ok(Unsealed { paths: paths.to_vec(), _folder: None });
-        };
-        let Some(unlock) = unlock.cloned() else {
-            return Err(CustodyError::Usage(format!(
-                "{} is encrypted: say --identity FILE with the key that it was encrypted to, or --passphrase-file FILE",
-                first.display()
-            )));
-        };
-        self.sweep_unsealed()?;
-        let prefix = format!("{UNSEALED}{}-", self.engine.pid());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.home).map_err(CustodyError::io(&self.home))?;
-        let paths = paths.to_vec();
-        blocking(move || {
-            let mut plain = Vec::new();
-            for (number, path) in paths.into_iter().enumerate() {
-                if !(path.is_file() && is_sealed(&path)) {
-                    plain.push(path);
-                    continue;
-                }
-                // Parts of one export stand together; two of the same name come from two folders.
-                let name = path.file_stem().unwrap_or_default();
-                let to = folder.path().join(name);
-                let to = if to.exists() { folder.path().join(number.to_string()).join(name) } else { to };
-                if let Some(above) = to.parent() {
-                    fs::create_dir_all(above).map_err(CustodyError::io(above))?;
-                }
-                unlock.unseal(&path, &to)?;
-                plain.push(to);
-            }
-            Ok(Unsealed { paths: plain, _folder: Some(folder) })
-        })
-        .await
+/// Why something does not open: not everything is a wrong key.
+pub(super) fn unopened(path: &Path, error: age::DecryptError, wrong: impl FnOnce() -> String) -> CustodyError {
+    use age::DecryptError::{DecryptionFailed, Io, KeyDecryptionFailed, NoMatchingKeys};
+    match error {
+        Io(error) => CustodyError::io(path)(error),
+        DecryptionFailed | KeyDecryptionFailed | NoMatchingKeys => CustodyError::WrongKey(wrong()),
+        other => CustodyError::Damaged(format!("{} does not open: {other}", path.display())),
     }
 }
 
@@ -273,9 +209,11 @@ mod tests {
             assert!(!error.contains("QQQQQQ"), "{error}");
         }
         assert!(Unlock::keys("nothing").is_err() && Unlock::keys("").is_err());
-        let told = format!("{:?}", SealTo::passphrase(Password::new("hunter2".into())).expect("one"));
+        let told = format!("{:?}", SealTo::passphrase(Password::new("hunter2 and more".into())).expect("one"));
         assert!(told.contains(BY_PASSPHRASE) && !told.contains("hunter2"), "{told}");
-        assert!(SealTo::passphrase(Password::new(String::new())).is_err());
+        for short in ["", "hunter2"] {
+            assert!(SealTo::passphrase(Password::new(short.into())).is_err(), "{short}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+pub(super) use self::passphrases::refuse_short;
 pub use self::{
     fetching::Fetched,
     opening::{OpenShare, ShareDenied, ShareReader, SharedFile},

@@ -147,6 +147,15 @@ impl Custody {
             let mut stayed = Vec::new();
             for number in 0..job.parts.len() {
                 let Some(part) = job.parts[number].as_ref() else { continue };
+                if job.waiting.is_some() && !part.sent {
+                    // A run that was killed may have sent it and not noted so. What waits here goes with its folder.
+                    if let Some(depot) = depot.filter(|_| job.state == ExportState::Begun)
+                        && depot.exists(&part.path)?
+                    {
+                        if depot.is_whole(part)? { depot.delete(&part.path)? } else { stayed.push(part.path.display().to_string()) }
+                    }
+                    continue;
+                }
                 let (path, is_ours) = match (part.sent, depot) {
                     (true, Some(depot)) if !depot.exists(&part.path)? => continue,
                     // Reading it all only to delete it would cost a day of somebody's network.

@@ -31,6 +31,10 @@ impl Sources for Stock<'_> {
     fn names_missing(&self) -> bool {
         self.sharing.is_some()
     }
+
+    fn is_for_others(&self) -> bool {
+        self.sharing.is_some()
+    }
 }
 
 impl Originals for MediaReader {

@@ -287,7 +287,10 @@ impl Writing<'_> {
                     let taken = match below.starts_with("memories/").then(|| Memory::from_line(line)) {
                         None => media.thing(below, line),
                         Some(Ok(memory)) => {
-                            omitted.extend(media.memory(&memory, &mut put).map_err(CustodyError::io(target))?);
+                            omitted.extend(media.memory(&memory, &mut put).map_err(|error| match error.kind() {
+                                std::io::ErrorKind::Interrupted => keepsake_repository::RepositoryError::Cancelled.into(),
+                                _ => CustodyError::io(target)(error),
+                            })?);
                             Ok(())
                         }
                         Some(Err(error)) => Err(error.to_string()),

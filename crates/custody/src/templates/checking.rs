@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits { seconds: 60, bytes: 2 << 30 };
 const PICTURE_PATH: &str = "/m/0";
 
 pub(super) fn check(home: &Path, name: &str, setter: &Arc<dyn Setter>) -> CustodyResult<TemplateCheck> {
-    let mut found = TemplateCheck { name: name.into(), problems: Vec::new(), tried: Vec::new() };
+    let mut found = TemplateCheck { name: name.into(), problems: Vec::new(), warnings: Vec::new(), tried: Vec::new() };
     let set = match shelf::load(home, name)? {
         Ok(set) => Arc::new(set),
         Err(problems) => {
@@ -30,6 +30,7 @@ pub(super) fn check(home: &Path, name: &str, setter: &Arc<dyn Setter>) -> Custod
             return Ok(found);
         }
     };
+    found.warnings = set.reaches_out();
     if let Some(Err(error)) = set.manifest.filter.as_deref().map(str::parse::<Filter>) {
         found.problems.push(Problem::of("template.toml", format!("`filter`: {error}")));
     }

@@ -33,7 +33,7 @@ use crate::{
 const TEXT_BYTES_MAX: u64 = 24 << 20;
 /// A PDF ends with the memory with which it reaches this: characters, and what else takes as much time and memory as so many of them.
 const SET_COST: u64 = 1_000_000;
-/// No memory with more is set at all.
+/// No memory with more is set at all. Its pictures do not count: what is too much of them is left out one by one.
 const MEMORY_COST_MAX: u64 = 2_000_000;
 /// What a memory costs beside its text, an attachment, and a picture.
 const MEMORY_COST: u64 = 400;
@@ -68,12 +68,18 @@ pub struct TemplatePlan {
     pub attachments: u64,
     /// Bytes of originals that go with it.
     pub original_bytes: u64,
+    /// Memories that are left out, because they are too long to be set.
+    pub too_long: u64,
+    /// Records that cannot be read: nobody knows whether the filter would take them.
+    pub damaged: u64,
+    /// Attachments whose files never arrived.
+    pub missing: u64,
     /// How many memories each file has.
     #[serde(skip)]
     pub(super) borders: Vec<u64>,
-    /// Those that are too long to be set.
+    /// Those that are too long to be set, each with the reason.
     #[serde(skip)]
-    pub(super) too_long: BTreeSet<MemoryId>,
+    pub(super) unset: BTreeMap<MemoryId, &'static str>,
     /// All of them.
     #[serde(skip)]
     pub(super) here: BTreeSet<MemoryId>,
@@ -127,7 +133,7 @@ pub struct TemplateReport {
     pub skipped: Vec<(String, String)>,
     /// What is only named: recordings, films, documents.
     pub named_only: u64,
-    /// Characters that no font has, so often each: `[U+XXXX]` stands for them.
+    /// Characters in the data that no font has, so often each: where one is shown, `[U+XXXX]` stands for it.
     pub replaced: BTreeMap<String, u64>,
 }
 
@@ -273,9 +279,9 @@ async fn planned(snapshot: &mut Snapshot, chosen: Option<&Chosen>, set: &Set, fi
     let counting = async {
         let mut counted = Counted::default();
         while let Some(day) = days.recv().await {
-            for memory in day?.into_iter().flat_map(|day| day.memories) {
-                counted.add(&memory, set);
-            }
+            let Some(day) = day? else { continue };
+            counted.plan.damaged += day.damaged.len() as u64;
+            day.memories.iter().for_each(|memory| counted.add(memory, set));
         }
         CustodyResult::Ok(counted)
     };
@@ -284,6 +290,17 @@ async fn planned(snapshot: &mut Snapshot, chosen: Option<&Chosen>, set: &Set, fi
     let mut plan = counted?.ended(set)?;
     plan.filter = filter.map(|filter| filter.as_str().to_owned());
     if plan.memories == 0 && plan.filter.is_some() {
+        if let Some((id, reason)) = plan.unset.first_key_value() {
+            return Err(CustodyError::Refused(format!(
+                "nothing is left to be made: of memory {id}, {reason}; other templates and exports have it"
+            )));
+        }
+        if plan.damaged > 0 {
+            return Err(CustodyError::Refused(format!(
+                "the filter takes none of the memories that can be read, and {} records are damaged: `keepsake verify` tells more",
+                plan.damaged
+            )));
+        }
         return Err(CustodyError::Usage("the filter takes no memory: `keepsake memory list` shows which there are".into()));
     }
     Ok(plan)
@@ -300,20 +317,23 @@ struct Counted {
 impl Counted {
     fn add(&mut self, memory: &Memory, set: &Set) {
         let manifest = &set.manifest;
-        let cost = cost(memory, manifest.media);
+        if manifest.kind == Kind::Typst
+            && let Some(reason) = reason_unset(memory)
+        {
+            self.plan.unset.insert(memory.id, reason);
+            self.plan.too_long += 1;
+            return;
+        }
+        self.plan.missing += memory.attachments.iter().filter(|one| one.medium.is_none()).count() as u64;
         self.plan.attachments += memory.attachments.len() as u64;
         if manifest.media.originals() {
             self.plan.original_bytes +=
                 memory.attachments.iter().filter_map(|one| one.medium.as_ref()).map(|medium| medium.bytes).sum::<u64>();
         }
-        if manifest.kind == Kind::Typst && cost > MEMORY_COST_MAX {
-            self.plan.too_long.insert(memory.id);
-            return;
-        }
         self.plan.here.insert(memory.id);
         self.plan.memories += 1;
         self.in_file += 1;
-        self.cost += cost;
+        self.cost += cost(memory, manifest.media);
         self.text_bytes += memory.to_line().len() as u64;
         let is_full = manifest.kind == Kind::Typst && self.cost >= SET_COST;
         if manifest.per == Per::Memory || is_full {
@@ -345,8 +365,25 @@ impl Counted {
     }
 }
 
+/// Why a memory cannot be set at all.
+fn reason_unset(memory: &Memory) -> Option<&'static str> {
+    let words = words_cost(memory);
+    if words > MEMORY_COST_MAX {
+        return Some("its text is too long to be set");
+    }
+    (words + attachments_cost(memory) > MEMORY_COST_MAX).then_some("it has too many attachments to be set")
+}
+
+fn words_cost(memory: &Memory) -> u64 {
+    let custom = memory.custom.values().chain(memory.extra.values()).map(|value| value.to_string().len() as u64).sum::<u64>();
+    memory.text.chars().count() as u64 + custom + MEMORY_COST
+}
+
+fn attachments_cost(memory: &Memory) -> u64 {
+    memory.attachments.len() as u64 * ATTACHMENT_COST
+}
+
 fn cost(memory: &Memory, media: Media) -> u64 {
     let pictures = memory.attachments.iter().filter(|one| media.pictures() && one.media_type.starts_with("image/")).count() as u64;
-    let custom = memory.custom.values().map(|value| value.to_string().len() as u64).sum::<u64>();
-    memory.text.chars().count() as u64 + custom + MEMORY_COST + memory.attachments.len() as u64 * ATTACHMENT_COST + pictures * PICTURE_COST
+    words_cost(memory) + attachments_cost(memory) + pictures * PICTURE_COST
 }

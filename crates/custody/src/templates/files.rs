@@ -80,6 +80,9 @@ impl Beside {
             let is_wanted = told::is_shown(attachment) || in_text.contains(attachment.key.as_str());
             if self.media.originals() {
                 shown.original = self.original(memory, attachment, work)?;
+                if shown.original.is_some() {
+                    shown.picture = Err("no picture is made of it, its original is here".into());
+                }
             }
             if is_wanted && self.media.pictures() && attachment.media_type.starts_with("image/") {
                 shown.picture = self.picture(attachment, work)?;
@@ -124,10 +127,11 @@ impl Beside {
             return Ok(file.clone());
         }
         let picture = self.made(attachment)?;
-        self.picture_bytes += picture.jpeg.len();
-        if self.picture_bytes > PICTURE_BYTES_MAX {
+        // Of what is left out nothing is counted: a smaller picture may still fit.
+        if self.picture_bytes + picture.jpeg.len() > PICTURE_BYTES_MAX {
             return Err("too many large pictures for one PDF: smaller ones with `pixels`, or less with --filter".into());
         }
+        self.picture_bytes += picture.jpeg.len();
         let file = PictureFile { path: format!("/m/{}", self.pictures.len()), width: picture.width, height: picture.height };
         self.pictures.insert(file.path.clone(), picture.jpeg);
         self.named.insert(original, file.clone());

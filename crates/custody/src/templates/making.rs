@@ -1,7 +1,7 @@
 //! Making: memories are gathered into files, which are filled in or set, and get their names when all are there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,7 +31,8 @@ use crate::{
 };
 
 /// Endings of files, which no folder should have.
-const ENDINGS: [&str; 11] = ["html", "htm", "md", "markdown", "txt", "pdf", "zip", "gz", "tgz", "epub", "json"];
+const ENDINGS: [&str; 16] =
+    ["html", "htm", "md", "markdown", "txt", "pdf", "zip", "tar", "gz", "tgz", "epub", "json", "xml", "csv", "docx", "age"];
 
 /// Where what is made is to be.
 #[derive(Debug, Clone)]
@@ -98,6 +99,10 @@ impl Place {
             (true, _) => manifest.name.as_str(),
         };
         let ending = manifest.kind.ending();
+        if of == 1 && !self.is_folder {
+            // As it was asked for, also where the ending is written otherwise.
+            return self.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        }
         if of == 1 { format!("{stem}.{ending}") } else { format!("{stem}-{number}.{ending}") }
     }
 
@@ -168,34 +173,46 @@ impl Maker {
                 self.task.monitor.advance(1, 0);
             }
         }
-        if self.report.files.is_empty() && self.task.set.manifest.per == Per::Export {
+        // The last file is held open to here: what is left out after its last memory belongs into it, too.
+        if !self.views.is_empty() || (self.report.files.is_empty() && self.task.set.manifest.per == Per::Export) {
             self.close()?;
         }
         Ok(())
     }
 
     fn take(&mut self, memory: &Memory) -> CustodyResult<()> {
-        if self.task.plan.too_long.contains(&memory.id) {
-            self.beside
-                .skipped
-                .push((format!("memory {}", memory.id), "its text is too long to be set: other templates and exports have it".into()));
+        if let Some(reason) = self.task.plan.unset.get(&memory.id) {
+            self.beside.skipped.push((format!("memory {}", memory.id), format!("{reason}: other templates and exports have it")));
             return Ok(());
+        }
+        let is_alone = self.task.set.manifest.per == Per::Memory;
+        if is_alone {
+            // What others lack is no business of this file; the manifest has it.
+            self.told = self.beside.skipped.len();
+        } else if self.is_full() {
+            self.close()?;
         }
         let task = &self.task;
         let shown = self.beside.of(memory, &task.names, &task.place.work)?;
         self.number += 1;
-        let viewer = Viewer { kind: task.set.manifest.kind, names: &task.names, here: &task.plan.here, language: &task.head.language };
+        let alone = BTreeSet::from([memory.id]);
+        let here = if is_alone { &alone } else { &task.plan.here };
+        let viewer = Viewer { kind: task.set.manifest.kind, names: &task.names, here, language: &task.head.language };
         self.views.push(viewer.memory(memory, self.number, &shown));
         self.report.memories += 1;
-        if task.set.manifest.per == Per::Memory {
+        if is_alone {
             let path = markdown::path_of(memory);
             let stem = path.rsplit('/').next().unwrap_or(&path).trim_end_matches(".md");
             self.name = Some(format!("{stem}.{}", task.set.manifest.kind.ending()));
-        }
-        if self.views.len() as u64 == task.plan.borders.get(self.report.files.len()).copied().unwrap_or(u64::MAX) {
             self.close()?;
         }
         Ok(())
+    }
+
+    /// Whether the file has the memories that were counted for it.
+    fn is_full(&self) -> bool {
+        let border = self.task.plan.borders.get(self.report.files.len());
+        !self.views.is_empty() && border.is_some_and(|border| self.views.len() as u64 >= *border)
     }
 
     /// Fills in the file that was gathered, and writes it where it waits for its name.

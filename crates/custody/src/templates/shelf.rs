@@ -14,7 +14,7 @@ use keepsake_formats::template::{
 use super::{TemplateSummary, TemplateView, checking};
 use crate::{CustodyError, CustodyResult};
 
-/// Folders in folders, no deeper.
+/// Folders in each other, one fewer than this: paths have no more names.
 const DEEP_MAX: usize = 4;
 /// So many are listed.
 const LISTED_MAX: usize = 10_000;
@@ -73,16 +73,19 @@ fn read(folder: &Path) -> Result<Files, Vec<Problem>> {
             let entry = entry.map_err(failed)?;
             let path = format!("{below}{}", entry.file_name().to_string_lossy());
             let of = |message: &str| vec![Problem::of(&path, message)];
+            if deep >= DEEP_MAX {
+                return Err(of("it lies too deep: a file is in at most 3 folders"));
+            }
             if !is_path(&path) {
                 return Err(of("its name needs letters from a to z, digits, `.`, `_` and `-`, and no dot at its beginning"));
             }
             let kind = entry.file_type().map_err(failed)?;
-            if kind.is_dir() && deep < DEEP_MAX {
+            if kind.is_dir() {
                 waiting.push((entry.path(), format!("{path}/"), deep + 1));
                 continue;
             }
             if !kind.is_file() {
-                return Err(of("it is no file: links are not followed, and folders are at most 4 deep"));
+                return Err(of("it is no file: links are not followed"));
             }
             let file = read_file(&entry.path()).map_err(failed)?.ok_or_else(|| of("it is longer than 1 MiB"))?;
             bytes += file.len() as u64;
@@ -175,17 +178,26 @@ pub(super) fn create(home: &Path, name: &str, from: &str) -> CustodyResult<PathB
     crate::export::refuse_filled(&target)?;
     fs::create_dir_all(&shelf).map_err(CustodyError::io(&shelf))?;
     // Names with a dot are passed over: what is half made is no template.
-    let work = shelf.join(format!(".{name}.part"));
+    // Of each process its own: nobody writes into what another one is about to name.
+    let work = shelf.join(format!(".{name}.{}.part", std::process::id()));
     drop(fs::remove_dir_all(&work));
+    fs::create_dir(&work).map_err(CustodyError::io(&work))?;
     set.files.insert(MANIFEST.into(), set.manifest.to_toml().into_bytes());
-    for (path, bytes) in &set.files {
-        let file = work.join(path);
-        let into = file.parent().unwrap_or(&work);
+    let made = fill(&work, &set.files).and_then(|()| fs::rename(&work, &target).map_err(CustodyError::io(&target)));
+    if made.is_err() {
+        drop(fs::remove_dir_all(&work));
+    }
+    made.map(|()| target)
+}
+
+fn fill(folder: &Path, files: &Files) -> CustodyResult<()> {
+    for (path, bytes) in files {
+        let file = folder.join(path);
+        let into = file.parent().unwrap_or(folder);
         fs::create_dir_all(into).map_err(CustodyError::io(into))?;
         fs::write(&file, bytes).map_err(CustodyError::io(&file))?;
     }
-    fs::rename(&work, &target).map_err(CustodyError::io(&target))?;
-    Ok(target)
+    Ok(())
 }
 
 pub(super) fn remove(home: &Path, name: &str) -> CustodyResult<()> {
@@ -196,5 +208,8 @@ pub(super) fn remove(home: &Path, name: &str) -> CustodyResult<()> {
     if fs::symlink_metadata(&folder).is_ok_and(|found| !found.is_dir()) {
         return Err(CustodyError::Refused(format!("{} is no folder of its own: remove it by hand", folder.display())));
     }
-    fs::remove_dir_all(&folder).map_err(CustodyError::io(&folder))
+    // It is gone at once, or not at all: half a template would be another one.
+    let gone = folder.with_file_name(format!(".{name}.{}.gone", std::process::id()));
+    fs::rename(&folder, &gone).map_err(CustodyError::io(&folder))?;
+    fs::remove_dir_all(&gone).map_err(CustodyError::io(&gone))
 }

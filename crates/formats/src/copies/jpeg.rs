@@ -150,6 +150,20 @@ pub(super) fn packet(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Whether it lists further pictures, or anything but zeros stands behind its end.
+pub(super) fn holds_more(bytes: &[u8]) -> bool {
+    let Some(mut segments) = Segments::new(bytes) else { return false };
+    while let Some(Segment { marker, body, span }) = segments.next() {
+        if marker == END {
+            return bytes[span.end..].iter().any(|byte| *byte != 0);
+        }
+        if marker == 0xe2 && body.starts_with(b"MPF\0") {
+            return true;
+        }
+    }
+    false
+}
+
 fn next_marker(rest: &mut &[u8]) -> Option<u8> {
     loop {
         if take(rest, 1)?[0] != 0xff {

@@ -12,8 +12,7 @@ use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance};
 use super::{Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink, exif, media_type, quicktime, xmp};
 use crate::copies;
 
-/// A packet that an export put into a photo ends before so many bytes of it, but for those of WebP: longer ones than this are not looked at.
-const PACKET_BYTES_MAX: u64 = 512 << 10;
+/// A packet that an export put into a photo ends before so many bytes of it: behind profiles of colours, or behind the picture.
 const PICTURE_BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
@@ -24,14 +23,14 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
     }
     let sidecars: BTreeMap<String, &InputFile> =
         files.iter().filter(|f| f.ending() == "xmp").map(|f| (stem(&f.path).to_lowercase(), f)).collect();
-    let mut used = BTreeSet::new();
+    let (mut used, mut own) = (BTreeSet::new(), BTreeSet::new());
     for group in groups.values() {
         for (main, companions) in pair(group) {
             let sidecar = sidecars.get(&main.path.to_lowercase()).or_else(|| sidecars.get(&stem(&main.path).to_lowercase()));
             let others = companions.iter().filter_map(|(file, _)| Some((*file, *sidecars.get(&file.path.to_lowercase())?))).collect();
             let sidecars = Sidecars { main: sidecar.copied(), others };
             used.extend(sidecars.all().map(|s| s.path.clone()));
-            memory(input, main, &companions, &sidecars, options, sink)?;
+            memory(input, main, &companions, &sidecars, &mut own, options, sink)?;
         }
     }
     for file in &files {
@@ -88,6 +87,7 @@ fn memory(
     main: &InputFile,
     companions: &[Companion<'_>],
     sidecars: &Sidecars<'_>,
+    known: &mut BTreeSet<String>,
     options: &ReadOptions,
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
@@ -99,7 +99,20 @@ fn memory(
             return Ok(());
         }
     };
-    let id = format!("{}#{digest}", main.path.chars().take(400).collect::<String>());
+    let packet = match sidecars.main {
+        Some(sidecar) => Some((sidecar, input.whole(&sidecar.path).map_err(|e| e.to_string()))),
+        None => own_packet(input, main).map(|packet| (main, Ok(packet))),
+    };
+    // An export of media puts what is in several collections into the folder of each.
+    let own = packet.as_ref().and_then(|(_, packet)| xmp::own_id(packet.as_ref().ok()?)).map(|own| format!("{own}#{digest}"));
+    if let Some(own) = &own
+        && !known.insert(own.clone())
+    {
+        let files = std::iter::once(main).chain(companions.iter().map(|(file, _)| *file)).chain(sidecars.all());
+        files.for_each(|file| sink.passed_over(&file.path, "the same file of the same memory stands in another folder, too"));
+        return Ok(());
+    }
+    let id = own.unwrap_or_else(|| format!("{}#{digest}", main.path.chars().take(400).collect::<String>()));
     let mut draft = Draft::new("media", id, &main.path, digest, options);
     draft.memory.kind = media_type::kind(&main.path);
     let mut problems = vec![attach(input, main, "original", AttachmentRole::Original, options, &mut draft)];
@@ -111,15 +124,14 @@ fn memory(
         }
     }
     let mut is_told = false;
-    if let Some(sidecar) = sidecars.main {
-        let bytes = input.whole(&sidecar.path).map_err(|e| e.to_string());
-        match bytes.and_then(|bytes| xmp::apply(&bytes, options.zone.as_ref(), &mut draft)) {
+    if let Some((file, packet)) = packet {
+        match packet.and_then(|packet| xmp::apply(&packet, options.zone.as_ref(), &mut draft)) {
             Ok(told) => is_told = told,
-            Err(reason) => problems.push(Some(Problem::new(&sidecar.path, reason))),
+            Err(reason) => problems.push(Some(Problem::new(&file.path, reason))),
         }
+    }
+    if let Some(sidecar) = sidecars.main {
         push(sidecar, "sidecar", AttachmentRole::Sidecar, &mut draft);
-    } else if let Some(packet) = own_packet(input, main) {
-        is_told = xmp::apply(&packet, options.zone.as_ref(), &mut draft).unwrap_or_default();
     }
     let first = &draft.memory.attachments[0];
     let (captured, position, caption) = (first.captured.clone(), first.position, first.caption.clone());
@@ -143,14 +155,11 @@ fn memory(
 
 /// What an export of media put into a photo.
 fn own_packet(input: &Input, file: &InputFile) -> Option<Vec<u8>> {
-    let bytes_max = match file.ending().as_str() {
-        "jpg" | "jpeg" | "png" => PACKET_BYTES_MAX,
-        // There it stands at the end.
-        "webp" => PICTURE_BYTES_MAX,
-        _ => return None,
-    };
+    if !["jpg", "jpeg", "png", "webp"].contains(&file.ending().as_str()) {
+        return None;
+    }
     let mut bytes = Vec::new();
-    input.open_file(&file.path).ok()?.take(bytes_max).read_to_end(&mut bytes).ok()?;
+    input.open_file(&file.path).ok()?.take(PICTURE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     let packet = copies::packet(&bytes)?;
     packet.windows(xmp::OWN.len()).any(|some| some == xmp::OWN).then_some(packet)
 }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use keepsake_record::{Attachment, Place, PlaceId, Position, When, Zone, rewrite_links};
-use quick_xml::{Reader, XmlVersion, events::Event};
+use quick_xml::{
+    NsReader, XmlVersion,
+    events::Event,
+    name::{LocalName, ResolveResult},
+};
 use serde::de::DeserializeOwned;
 
 use super::{CollectionDraft, Draft};
-use crate::xmp::{date, words_of};
+use crate::xmp::{date, named, words_of};
 
 /// The longest sidecar, and the deepest nesting: beyond is no sidecar.
 const BYTES_MAX: usize = 4 << 20;
@@ -64,9 +68,9 @@ pub(crate) fn apply(bytes: &[u8], zone: Option<&Zone>, draft: &mut Draft) -> Res
     if let Some(own) = own {
         draft.memory.starred = own.is_starred;
         draft.memory.kind = said(&one, "keepsake:Kind").unwrap_or(draft.memory.kind);
-        draft.memory.visibility = said(&one, "keepsake:Visibility").unwrap_or_default();
+        // Who sees it is not for a file to say.
         draft.memory.sensitivity = said(&one, "keepsake:Sensitivity").unwrap_or_default();
-        draft.memory.language = one(&["dc:language"]).or(draft.memory.language.take());
+        draft.memory.language = one(&["dc:language"]).filter(|tag| is_language(tag)).or(draft.memory.language.take());
         let collections = properties.get("keepsake:Collections").into_iter().flatten();
         draft.collections.extend(collections.map(|name| CollectionDraft { name: name.clone(), kind: "album" }));
         draft.memory.when = own.when.unwrap_or_default();
@@ -107,6 +111,9 @@ impl Own {
         let said = self.captured.as_ref().and_then(date).or_else(|| self.when.as_ref().and_then(date));
         if said.as_deref() == taken {
             attachment.captured = self.captured.take();
+        } else if said.is_none() && self.when.is_some() {
+            // No date was told, because none says what is known: one that is there was not changed.
+            attachment.captured = taken.and_then(|text| When::parse(text, zone).ok()).or(attachment.captured.take());
         } else {
             attachment.captured = taken.and_then(|text| When::parse(text, zone).ok());
             self.when.clone_from(&attachment.captured);
@@ -116,6 +123,21 @@ impl Own {
             attachment.name = name;
         }
     }
+}
+
+/// Which file of which memory a packet is of, if an export of media wrote it.
+pub(crate) fn own_id(bytes: &[u8]) -> Option<String> {
+    let properties = properties(bytes).ok()?;
+    let one = |name: &str| properties.get(name).and_then(|values| values.first()).filter(|value| value.len() <= 200);
+    Some(format!("{}/{}", one("keepsake:Memory")?, one("keepsake:Attachment")?))
+}
+
+/// Whether a text has the shape of a tag of a language (BCP 47): any other one would keep the whole memory out.
+fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let first = parts.next().unwrap_or_default();
+    let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    tag.len() <= 64 && first.len() >= 2 && first.bytes().all(|byte| byte.is_ascii_alphabetic()) && part(first) && parts.all(part)
 }
 
 /// The place that a photo names, if it names one.
@@ -149,43 +171,56 @@ fn gps(text: &str) -> Option<f64> {
     Some((degrees * sign * 1e7).round() / 1e7)
 }
 
-/// The text of every property, as element or attribute, lists flattened.
+/// The name of a property; ours is ours only by its namespace, those of others are known by their usual prefixes, too.
+fn called(name: &str, (space, local): (ResolveResult<'_>, LocalName<'_>)) -> String {
+    let known = named(&space, local.as_ref());
+    if known.is_empty() && !name.starts_with("keepsake:") { name.to_owned() } else { known }
+}
+
+/// The text of every property of what the packet is of, as element or attribute, lists flattened. What stands in structures is of other things.
 fn properties(bytes: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
     if bytes.len() > BYTES_MAX {
         return Err("it is longer than 4 MiB".into());
     }
     let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
-    let mut reader = Reader::from_str(text);
+    let mut reader = NsReader::from_str(text);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut path: Vec<String> = Vec::new();
     // The text of the innermost element so far; references stand between its pieces.
     let mut gathered = String::new();
     loop {
         let event = reader.read_event().map_err(|e| e.to_string())?;
+        let resolver = reader.resolver();
         match event {
             Event::Start(element) | Event::Empty(element) if path.len() >= DEPTH_MAX => {
                 return Err(format!("it is nested too deeply at `{}`", element.name().as_ref().escape_debug()));
             }
             Event::Start(ref element) | Event::Empty(ref element) => {
                 gathered.clear();
-                for attribute in element.attributes() {
+                let name = called(element.name().as_ref(), resolver.resolve_element(element.name()));
+                let is_description = path.last().is_some_and(|outer| outer == "rdf:RDF") && name == "rdf:Description";
+                for attribute in element.attributes().filter(|_| is_description) {
                     let attribute = attribute.map_err(|e| e.to_string())?;
                     let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| e.to_string())?.into_owned();
-                    found.entry(attribute.key.as_ref().to_owned()).or_default().push(value);
+                    let name = called(attribute.key.as_ref(), resolver.resolve_attribute(attribute.key));
+                    found.entry(name).or_default().push(value);
                 }
                 if matches!(event, Event::Start(_)) {
-                    path.push(element.name().as_ref().to_owned());
+                    path.push(name);
                 }
             }
             Event::End(_) => {
-                let owner = path.iter().rev().find(|name| !name.starts_with("rdf:"));
+                let owner = path.iter().rposition(|name| !name.starts_with("rdf:")).filter(|at| {
+                    at.checked_sub(2).and_then(|outer| path.get(outer..*at)).is_some_and(|outer| outer == ["rdf:RDF", "rdf:Description"])
+                });
                 if let (false, Some(owner)) = (gathered.trim().is_empty(), owner) {
-                    found.entry(owner.clone()).or_default().push(gathered.trim().to_owned());
+                    found.entry(path[owner].clone()).or_default().push(gathered.trim().to_owned());
                 }
                 gathered.clear();
                 path.pop();
             }
             Event::Text(text) => gathered.push_str(&text.xml10_content()),
+            Event::CData(data) => gathered.push_str(&data.xml10_content()),
             Event::GeneralRef(reference) => {
                 let resolved = reference.resolve_char_ref().ok().flatten().map(String::from);
                 let named = || quick_xml::escape::resolve_predefined_entity(&reference).map(str::to_owned);
@@ -212,6 +247,12 @@ mod tests {
         assert_eq!(found["dc:description"], ["Salt & \"Pepper\""]);
         assert_eq!(found["dc:subject"], ["R&B", "sea"]);
         assert_eq!((gps(&found["exif:GPSLatitude"][0]), gps(&found["exif:GPSLongitude"][0])), (Some(52.525), Some(-13.41)));
+        let odd = r#"<rdf:RDF><rdf:Description keepsake:Memory="1" xmlns:k="urn:keepsake:media:1#" k:Attachment="a"><dc:title><![CDATA[A & B]]></dc:title>
+            <o:region><rdf:Description dc:title="of a face"><dc:title>of a face</dc:title></rdf:Description></o:region></rdf:Description></rdf:RDF>"#;
+        let found = properties(odd.as_bytes()).expect("readable");
+        assert_eq!(found["dc:title"], ["A & B"], "what a region is called is another thing");
+        assert_eq!((found.get("keepsake:Memory"), found["keepsake:Attachment"].as_slice()), (None, ["a".to_owned()].as_slice()));
+        assert!(is_language("zh-Hant") && !is_language("German, I think") && !is_language(""));
         assert!(properties(b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>").is_err());
         assert!(properties("<a>".repeat(100).as_bytes()).is_err());
     }

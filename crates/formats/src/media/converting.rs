@@ -16,6 +16,7 @@ use keepsake_record::Attachment;
 
 use super::programs::Programs;
 use crate::{
+    copies,
     pictures::{self, Decoded},
     xmp::{Said, Told},
 };
@@ -47,7 +48,7 @@ impl PictureFormat {
 
 /// What was made of a file.
 pub(super) enum Converted {
-    Picture { bytes: Vec<u8>, ending: &'static str },
+    Picture { bytes: Vec<u8>, ending: &'static str, size: (u32, u32) },
     Film { file: std::fs::File, ending: &'static str },
 }
 
@@ -63,11 +64,7 @@ pub(super) fn picture(
     programs: &mut Programs,
     space: &Path,
 ) -> Result<Option<Converted>, String> {
-    // One strange photo does not keep the others from theirs.
-    let decoded = |bytes: &[u8]| {
-        std::panic::catch_unwind(|| moves(bytes).and_then(|()| pictures::decoded(bytes, side_max)))
-            .unwrap_or_else(|_| Err("its decoder failed".into()))
-    };
+    let decoded = |bytes: &[u8]| moves(bytes).and_then(|()| pictures::decoded(bytes, side_max));
     let is_foreign = ["image/heic", "image/heif", "image/avif"].contains(&attachment.media_type.as_str());
     let decoded = if is_foreign { decoded(&programs.still(original, &attachment.media_type, space)?)? } else { decoded(original)? };
     let own = match decoded.format {
@@ -80,10 +77,19 @@ pub(super) fn picture(
     if decoded.is_as_large && (convert.is_none() || convert == own) {
         return Ok(None);
     }
+    if copies::holds_more(original) {
+        return Err("it holds several pictures, or something behind the picture, and a copy would not".into());
+    }
+    let size = (decoded.picture.width(), decoded.picture.height());
     let usual = if decoded.picture.color().has_alpha() { PictureFormat::Png } else { PictureFormat::Jpeg };
     let format = convert.or(own).unwrap_or(usual);
     let bytes = encoded(decoded, format)?;
-    Ok(Some(Converted::Picture { bytes, ending: format.ending() }))
+    Ok(Some(Converted::Picture { bytes, ending: format.ending(), size }))
+}
+
+/// One strange photo does not keep the others from their copies.
+pub(super) fn guarded<T>(make: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(make)).unwrap_or_else(|_| Err("its decoder failed".into()))
 }
 
 /// Refuses pictures that move: a copy would stand still.
@@ -160,22 +166,32 @@ const NUMBERS: [(Tag, &str); 4] = [
 const WORDS: [(Tag, &str); 4] =
     [(Tag::Make, "tiff:Make"), (Tag::Model, "tiff:Model"), (Tag::LensMake, "exifEX:LensMake"), (Tag::LensModel, "exifEX:LensModel")];
 
-/// Tells with what a picture was taken, as its EXIF says that its copy does not have.
-pub(super) fn tell_camera(original: &[u8], told: &mut Told) {
+/// That a copy is upright, and how large it is: what a sidecar of its original says of that is of the original.
+pub(super) fn tell_size((width, height): (u32, u32), told: &mut Told) {
+    told.text("tiff:Orientation", Some("1"));
+    for (names, side) in [(["tiff:ImageWidth", "exif:PixelXDimension"], width), (["tiff:ImageLength", "exif:PixelYDimension"], height)] {
+        names.into_iter().for_each(|name| told.text(name, Some(&side.to_string())));
+    }
+}
+
+/// With what a picture was taken, as its EXIF says that its copy does not have.
+pub(super) fn camera(original: &[u8]) -> Vec<(&'static str, Said)> {
+    let mut said = Vec::new();
     let mut reader = exif::Reader::new();
     reader.continue_on_error(true);
     let read = reader.read_from_container(&mut Cursor::new(original));
     let read = read.or_else(|error| error.distill_partial_result(|_| {}));
-    let Ok(exif) = read else { return };
+    let Ok(exif) = read else { return said };
     let primary = |tag: Tag| exif.get_field(tag, In::PRIMARY).map(|field| &field.value);
     for (tag, name) in WORDS {
-        told.text(name, primary(tag).and_then(words).as_deref());
+        said.extend(primary(tag).and_then(words).filter(|text| !text.is_empty()).map(|text| (name, Said::Text(text))));
     }
     for (tag, name) in NUMBERS {
-        told.text(name, primary(tag).and_then(fraction).as_deref());
+        said.extend(primary(tag).and_then(fraction).map(|text| (name, Said::Text(text))));
     }
     let speed = exif.get_field(Tag::PhotographicSensitivity, In::PRIMARY).and_then(|field| field.value.get_uint(0));
-    told.add("exif:ISOSpeedRatings", speed.map(|speed| Said::Seq(vec![speed.to_string()])));
+    said.extend(speed.map(|speed| ("exif:ISOSpeedRatings", Said::Seq(vec![speed.to_string()]))));
+    said
 }
 
 fn words(value: &Value) -> Option<String> {

@@ -69,7 +69,8 @@ impl Programs {
         space: &Path,
     ) -> Result<Option<Converted>, String> {
         let (kind, is_film) = (attachment.media_type.as_str(), attachment.media_type.starts_with("video/"));
-        let is_smaller = is_film && side_max.is_some();
+        let longest = attachment.width.zip(attachment.height).map(|(width, height)| width.max(height));
+        let is_smaller = is_film && side_max.is_some_and(|most| longest.is_none_or(|longest| longest > most));
         if !is_smaller && (!is_converted || PLAYED.contains(&kind)) {
             return Ok(None);
         }
@@ -196,6 +197,15 @@ fn waited(child: &mut Child, seconds_max: u32, stopped: &dyn Fn() -> bool) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_film_that_is_small_enough_stays() {
+        let mut film = Attachment::new("film", "a.mp4", "video/mp4");
+        (film.width, film.height) = (Some(64), Some(48));
+        let open = || -> Result<Box<dyn Read>, String> { Err("it was opened".into()) };
+        let stays = Programs::default().film(&film, Some(64), true, open, &|| false, Path::new("."));
+        assert!(matches!(stays, Ok(None)));
+    }
 
     #[test]
     fn what_takes_too_long_is_ended() {

@@ -4,12 +4,13 @@ use std::{
     collections::BTreeMap,
     error::Error as _,
     io::{self, Write},
+    thread,
 };
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter, syntax::SyntaxConfig};
 
 use super::{
-    Kind, Problem, Set, filters,
+    Kind, Problem, Set, chains, filters,
     view::{self, Head, View},
 };
 use crate::markup::Markup;
@@ -20,6 +21,8 @@ pub const STEPS_MAX: u64 = 16_000_000;
 pub const OUTPUT_BYTES_MAX: usize = 256 << 20;
 /// Includes, macros and loops in each other; an include counts for ten.
 const DEEP_MAX: usize = 200;
+/// Reading goes as deep as a template is, on a stack of its own.
+const STACK_BYTES: usize = 64 << 20;
 /// So much of what is wrong is quoted.
 const QUOTED_CHARS: usize = 80;
 
@@ -35,6 +38,19 @@ impl Engine {
     /// # Errors
     /// What is wrong, with file and line.
     pub fn new(set: &Set) -> Result<Self, Vec<Problem>> {
+        let read = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("template".into()).stack_size(STACK_BYTES);
+            thread.spawn_scoped(scope, || Self::read(set)).map(thread::ScopedJoinHandle::join)
+        });
+        let failed = |why: &str| Err(vec![Problem::new(why)]);
+        match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(_)) => failed("it makes what reads it fail"),
+            Err(_) => failed("the system has no thread to read it with: try again when it has less to do"),
+        }
+    }
+
+    fn read(set: &Set) -> Result<Self, Vec<Problem>> {
         let mut env = Environment::new();
         let kind = set.manifest.kind;
         env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -58,9 +74,15 @@ impl Engine {
             _ => escape_formatter(out, state, value),
         });
         filters::add(&mut env);
+        // Nothing that a template says makes words markup.
+        env.remove_filter("safe");
         let mut problems = Vec::new();
         for (path, bytes) in &set.files {
             let Ok(text) = String::from_utf8(bytes.clone()) else { continue };
+            if let Some(problem) = chains::refused(path, &text) {
+                problems.push(problem);
+                continue;
+            }
             if let Err(error) = env.add_template_owned(path.clone(), text) {
                 problems.push(problem(&error, path));
             }

@@ -75,6 +75,8 @@ fn words(value: &str) -> String {
 
 /// Words that stay words in Markdown (CommonMark 0.31, 2.4), wherever they stand.
 fn escaped(value: &str) -> String {
+    // White space at the beginning is none in Markdown: what follows it stands at the beginning.
+    let value = value.trim_start();
     let mut out = String::with_capacity(value.len());
     let digits = value.bytes().take_while(u8::is_ascii_digit).count();
     for (at, c) in value.char_indices() {
@@ -121,6 +123,9 @@ mod tests {
         for odd in ["# a *b* _c_ [d](e) <f> `g` \\ | ~~h~~ &amp; ![i](j)", "- a", "+ a", "12. a", "3) a", "=== a", "a\nb"] {
             let shown = words(&escaped(odd));
             assert_eq!(shown, odd.replace('\n', " "), "{}", escaped(odd));
+        }
+        for odd in ["  - a", "\n+ a", " \t12. a"] {
+            assert_eq!(words(&escaped(odd)), odd.trim_start(), "{odd}");
         }
         assert_eq!(escaped("17 March 2024, 10:00, +01:00"), "17 March 2024, 10:00, +01:00");
         assert_eq!(markdown("a <b> *c*").to_string(), "<p dir=\"auto\">a &lt;b&gt; <em>c</em></p>\n");

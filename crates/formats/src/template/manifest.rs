@@ -71,7 +71,9 @@ impl Manifest {
         })?;
         let wrong = |message: &str| Err(Problem::of(MANIFEST, message));
         if !is_name(&manifest.name) {
-            return wrong("`name` needs 1 to 64 of a-z, A-Z, 0-9, `_` and `-`, and begins with none of the last two");
+            return wrong(
+                "`name` needs 1 to 64 of a-z, A-Z, 0-9, `_` and `-`, begins with none of the last two, and is no device of Windows",
+            );
         }
         if !(100..=4_000).contains(&manifest.pixels) {
             return wrong("`pixels` is between 100 and 4000");
@@ -96,6 +98,16 @@ pub fn is_name(name: &str) -> bool {
     (1..=NAME_CHARS_MAX).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        && !is_device(name)
+}
+
+/// Windows has no folders of these names.
+fn is_device(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_port = |name: &str| {
+        name.len() == 4 && (name.starts_with("com") || name.starts_with("lpt")) && name.ends_with(|c: char| c.is_ascii_digit())
+    };
+    matches!(name.as_str(), "con" | "nul" | "aux" | "prn") || is_port(&name)
 }
 
 /// Whether a path can be that of a template's file: names of plain letters, none of which begins with a dot.
@@ -119,6 +131,13 @@ impl Set {
         if !files.contains_key(&manifest.entry) {
             problems.push(Problem::of(MANIFEST, format!("`entry` names `{}`, which is not among the files", manifest.entry)));
         }
+        let is_set = manifest.kind == Kind::Typst;
+        if is_set && !manifest.entry.ends_with(".typ") {
+            problems.push(Problem::of(
+                MANIFEST,
+                format!("`entry` names `{}`: a template of typst begins with a file that ends in .typ", manifest.entry),
+            ));
+        }
         for (path, bytes) in &files {
             let of = |message: &str| Problem::of(path, message);
             if !is_path(path) {
@@ -127,7 +146,10 @@ impl Set {
             if bytes.len() as u64 > FILE_BYTES_MAX {
                 problems.push(of("it is longer than 1 MiB"));
             }
-            let is_text = manifest.kind != Kind::Typst || path.ends_with(".typ");
+            if is_set && matches!(path.as_str(), "keepsake.typ" | "data.json") {
+                problems.push(of("a file of this name comes with the program: call it something else"));
+            }
+            let is_text = !is_set || path.ends_with(".typ");
             if is_text && text(path).is_none() {
                 problems.push(of("it is no text in UTF-8"));
             }
@@ -168,7 +190,7 @@ mod tests {
     #[test]
     fn names_are_no_paths_and_paths_lead_nowhere_else() {
         assert!(is_name("photo-book") && is_name("A_1"));
-        for bad in ["", "..", "a/b", "a\\b", "-x", ".x", "a b", "é", "con.", &"x".repeat(65)] {
+        for bad in ["", "..", "a/b", "a\\b", "-x", ".x", "a b", "é", "con.", "con", "NUL", "Lpt1", &"x".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
         assert!(is_path("a.html") && is_path("parts/head.html"));
@@ -183,5 +205,9 @@ mod tests {
         let files = BTreeMap::from([("b.html".to_owned(), vec![0xff]), ("../c".to_owned(), vec![0; 2 << 20])]);
         let problems: Vec<String> = Set::new(manifest, files).expect_err("all wrong").iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 4, "{problems:?}");
+        let manifest = Manifest { kind: Kind::Typst, entry: "a.txt".into(), ..Manifest::parse(WORDS).expect("a manifest") };
+        let files = ["a.txt", "data.json", "keepsake.typ"].map(|path| (path.to_owned(), b"x".to_vec()));
+        let problems = Set::new(manifest, files.into()).expect_err("all wrong");
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 }

@@ -257,8 +257,15 @@ impl Surroundings for Around<'_> {
         let known = found.map_or_else(|| format!("An attachment ({key})"), |shown| shown.alt.clone());
         let alt = if words.trim().is_empty() { &known } else { words };
         let Some((shown, picture)) = found.and_then(|shown| Some((shown, shown.picture.as_ref().ok()?))) else {
-            let reason = found.and_then(Shown::missing).unwrap_or("it is not here");
-            markup.words("p", &[("class", "gone"), ("dir", "auto")], &format!("{alt} ({reason})"));
+            if let Some(original) = found.and_then(|shown| shown.original.as_deref()) {
+                markup.open("p", &[("dir", "auto")]).words("a", &[("href", original)], alt).close("p");
+            } else {
+                let reason = found.and_then(Shown::missing).unwrap_or("it is not here");
+                markup.words("p", &[("class", "gone"), ("dir", "auto")], &format!("{alt} ({reason})"));
+            }
+            if let Some(caption) = found.and_then(|shown| shown.caption.as_deref()).filter(|caption| *caption != alt) {
+                markup.words("p", &[("dir", "auto")], caption);
+            }
             return;
         };
         let (width, height) = (picture.width.to_string(), picture.height.to_string());

@@ -14,6 +14,30 @@ use super::{NAMESPACES, Told};
 const BYTES_MAX: usize = 4 << 20;
 const DEPTH_MAX: usize = 64;
 /// Where descriptions stand: inside `rdf:RDF`, which may stand inside `x:xmpmeta`; properties stand inside them.
+/// What an export of media tells of every file that has it. Where a packet is one of ours, an import took it into the record: what is not told any more
+/// was taken away there. Stars are another thing: see `gives_way`.
+const TOLD: [&str; 20] = [
+    "dc:description",
+    "dc:language",
+    "dc:subject",
+    "dc:title",
+    "exif:DateTimeOriginal",
+    "exif:GPSAltitude",
+    "exif:GPSAltitudeRef",
+    "exif:GPSHPositioningError",
+    "exif:GPSLatitude",
+    "exif:GPSLongitude",
+    "Iptc4xmpCore:AltTextAccessibility",
+    "Iptc4xmpCore:Location",
+    "Iptc4xmpExt:PersonInImage",
+    "lr:hierarchicalSubject",
+    "photoshop:City",
+    "photoshop:Country",
+    "photoshop:DateCreated",
+    "photoshop:State",
+    "xmp:CreateDate",
+    "xmpMM:PreservedFileName",
+];
 const LISTS: [&str; 4] = ["dc:subject", "lr:hierarchicalSubject", "Iptc4xmpExt:PersonInImage", "keepsake:Collections"];
 
 /// A packet with what is told merged into it.
@@ -26,7 +50,8 @@ pub fn merged(packet: &[u8], told: &Told) -> Result<String, String> {
     }
     let text = std::str::from_utf8(packet).map_err(|_| "its XMP is not in UTF-8".to_owned())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut merging = Merging { text, told, out: String::new(), copied: 0, joined: told.clone(), about: None, begun: (0, 0) };
+    let mut merging =
+        Merging { text, told, out: String::new(), copied: 0, joined: told.clone(), about: None, begun: (0, 0), is_own: is_own(text) };
     merging.run()?;
     Ok(merging.out)
 }
@@ -41,6 +66,8 @@ struct Merging<'a> {
     about: Option<String>,
     /// The description that is being read: where it begins in `out`, and how much of it stays.
     begun: (usize, usize),
+    /// Whether an export of media wrote it.
+    is_own: bool,
 }
 
 /// A property that gives way: how deep it stands, which it is, and the items of its list.
@@ -91,7 +118,7 @@ impl Merging<'_> {
                             if is_empty {
                                 self.end_description(end);
                             }
-                        } else if inside && rdf.is_some_and(|rdf| depth == rdf + 2) && self.told.replaces(&name) {
+                        } else if inside && rdf.is_some_and(|rdf| depth == rdf + 2) && self.gives_way(&name, &self.text[end..]) {
                             self.copy_to(start);
                             leaving = Some(Leaving { depth, property: name, items: Vec::new(), item: String::new() });
                         } else if inside {
@@ -109,7 +136,8 @@ impl Merging<'_> {
                     if let Some(leaving) = &mut leaving
                         && name_of(resolver, element.name()) == "rdf:li"
                     {
-                        leaving.items.push(std::mem::take(&mut leaving.item).trim().to_owned());
+                        let item = std::mem::take(&mut leaving.item).trim().to_owned();
+                        leaving.items.extend(Some(item).filter(|item| !item.is_empty()));
                     }
                     self.leave(&mut leaving, depth, end);
                     if rdf == Some(depth) {
@@ -127,6 +155,11 @@ impl Merging<'_> {
                         leaving.item.push_str(&text.xml10_content());
                     }
                 }
+                Event::CData(data) => {
+                    if let Some(leaving) = &mut leaving {
+                        leaving.item.push_str(&data.xml10_content());
+                    }
+                }
                 Event::GeneralRef(reference) => {
                     if let Some(leaving) = &mut leaving {
                         let character = reference.resolve_char_ref().ok().flatten().map(String::from);
@@ -137,6 +170,13 @@ impl Merging<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a property gives way, whose value begins like this.
+    fn gives_way(&self, property: &str, value: &str) -> bool {
+        // Five stars are ours, fewer are somebody else's.
+        let is_star = || property == "xmp:Rating" && value.trim_start().starts_with('5');
+        self.told.replaces(property) || self.is_own && (TOLD.contains(&property) || is_star())
     }
 
     /// Copies what stands before a place.
@@ -164,7 +204,7 @@ impl Merging<'_> {
     fn leave(&mut self, leaving: &mut Option<Leaving>, depth: usize, end: usize) {
         if let Some(left) = leaving.take_if(|leaving| leaving.depth == depth) {
             self.skip_to(end);
-            if LISTS.contains(&left.property.as_str()) {
+            if !self.is_own && LISTS.contains(&left.property.as_str()) {
                 self.joined.join(&left.property, left.items);
             }
         }
@@ -192,7 +232,7 @@ impl Merging<'_> {
             } else if attribute.key.as_namespace_binding().is_none() {
                 self.begun.1 += 1;
             }
-            if self.told.replaces(&name) {
+            if self.gives_way(&name, &attribute.value) {
                 left = true;
                 self.begun.1 -= 1;
                 continue;
@@ -228,13 +268,34 @@ impl Merging<'_> {
     }
 }
 
+/// Whether a packet names the memory that it is of.
+fn is_own(text: &str) -> bool {
+    let mut reader = NsReader::from_str(text);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element)) => {
+                let resolver = reader.resolver();
+                let is_named = element.attributes().flatten().any(|attribute| {
+                    let (space, local) = resolver.resolve_attribute(attribute.key);
+                    named(&space, local.as_ref()) == "keepsake:Memory"
+                });
+                if is_named || name_of(resolver, element.name()) == "keepsake:Memory" {
+                    return true;
+                }
+            }
+            Ok(Event::Eof) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// The name of an element as it is called here, whatever its prefix is called there.
 fn name_of(resolver: &NamespaceResolver, name: QName<'_>) -> String {
     let (space, local) = resolver.resolve_element(name);
     named(&space, local.as_ref())
 }
 
-fn named(space: &ResolveResult<'_>, local: &str) -> String {
+pub(crate) fn named(space: &ResolveResult<'_>, local: &str) -> String {
     match space {
         ResolveResult::Bound(Namespace(space)) => match NAMESPACES.iter().find(|(_, _, known)| known == space) {
             Some((prefix, ..)) => format!("{prefix}:{local}"),
@@ -278,6 +339,38 @@ mod tests {
         assert!(made.contains("rdf:about=\"uuid:1&amp;2\"") && made.contains("Ours &amp; yours"), "{made}");
         // What was merged is as it would be if it was merged again, but for where it stands.
         assert_eq!(merged(made.as_bytes(), &told()).expect("merged").matches("Ours").count(), 1);
+    }
+
+    #[test]
+    fn what_was_told_before_does_not_come_back() {
+        let mut before = told();
+        for (name, text) in [("keepsake:Memory", "1"), ("keepsake:Starred", "true"), ("xmp:Rating", "5"), ("tiff:Model", "Box")] {
+            before.text(name, Some(text));
+        }
+        before.add("dc:description", Some(Said::Words("Old".into())));
+        let mut now = Told::default();
+        now.text("keepsake:Memory", Some("1"));
+        now.add("dc:subject", Some(Said::Bag(vec!["b".into()])));
+        let made = merged(before.packet().as_bytes(), &now).expect("merged");
+        for gone in ["Starred", "Rating", "Old", "Ours", "sea", "GPSLatitude"] {
+            assert!(!made.contains(gone), "{gone}: {made}");
+        }
+        assert!(made.contains("<tiff:Model>Box</tiff:Model>") && made.contains("<rdf:li>b</rdf:li>"), "{made}");
+        // Fewer stars are not of ours, and nothing of what others say goes with us.
+        let three = before.packet().replace(">5</xmp:Rating>", ">3</xmp:Rating>");
+        assert!(merged(three.as_bytes(), &now).expect("merged").contains(">3</xmp:Rating>"));
+        let foreign = before.packet().replace("keepsake:Memory", "keepsake:Other");
+        assert!(merged(foreign.as_bytes(), &now).expect("merged").contains("<rdf:li>sea</rdf:li>"));
+    }
+
+    #[test]
+    fn items_are_read_however_they_are_written() {
+        let packet = format!(
+            "<r:RDF xmlns:r='{RDF}'><r:Description xmlns:dc='http://purl.org/dc/elements/1.1/'><dc:subject><r:Bag><r:li><![CDATA[R&B]]></r:li><r:li/>\
+             <r:li> </r:li></r:Bag></dc:subject></r:Description></r:RDF>"
+        );
+        let made = merged(packet.as_bytes(), &told()).expect("merged");
+        assert!(made.contains("<rdf:li>b</rdf:li><rdf:li>R&amp;B</rdf:li></rdf:Bag>"), "{made}");
     }
 
     #[test]

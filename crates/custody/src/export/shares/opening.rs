@@ -86,6 +86,8 @@ pub struct ShareReader {
     inner: Box<dyn Read + Send>,
     hasher: Sha256,
     left: u64,
+    /// It is not what it should be: whoever reads on gets no end, either.
+    is_changed: bool,
     file: SharedFile,
 }
 
@@ -98,20 +100,20 @@ impl ShareReader {
 
 impl Read for ShareReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let changed = || io::Error::new(io::ErrorKind::InvalidData, "the file was changed while it was handed out");
+        if self.is_changed {
+            return Err(changed());
+        }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(out.len());
         if most == 0 {
             return Ok(0);
         }
-        let changed = || io::Error::new(io::ErrorKind::InvalidData, "the file was changed while it was handed out");
         let count = self.inner.read(&mut out[..most])?;
         self.hasher.update(&out[..count]);
         self.left -= count as u64;
         // What came last goes out only when all of it is what it should be.
-        match count {
-            0 => Err(changed()),
-            _ if self.left == 0 && self.hasher.finalize_reset().as_slice() != self.file.sha256.as_bytes() => Err(changed()),
-            count => Ok(count),
-        }
+        self.is_changed = count == 0 || self.left == 0 && self.hasher.finalize_reset().as_slice() != self.file.sha256.as_bytes();
+        if self.is_changed { Err(changed()) } else { Ok(count) }
     }
 }
 
@@ -207,7 +209,18 @@ impl Custody {
         let Some((number, file)) = open.files.iter().enumerate().find(|(_, file)| file.name == name) else {
             return self.deny(open, name, ShareDenied::Gone, "it has no such file").await;
         };
-        // Something may have been erased since it was opened.
+        let Some(part) = open.job.parts.get(number).and_then(Option::clone) else {
+            return self.deny(open, name, ShareDenied::Outdated, "its file is gone").await;
+        };
+        let inner = async {
+            let (depot, path) = (self.depot_of(&open.job).await?, open.job.here(&part.path));
+            blocking(move || opened(&part, &path, depot.as_ref())).await
+        };
+        let inner = inner.await;
+        let Some(inner) = self.audited_failure(Some(row.owner), "share.download", &row.id, inner).await? else {
+            return self.deny(open, name, ShareDenied::Outdated, "its file is not what was made any more").await;
+        };
+        // Something may have been erased since it was opened, or while the file was read.
         match self.refuse_outdated(row.owner, &open.job).await {
             Err(CustodyError::Refused(_)) => return self.deny(open, name, ShareDenied::Outdated, ERASED).await,
             other => other?,
@@ -218,19 +231,7 @@ impl Custody {
         if !counted {
             return self.deny(open, name, ShareDenied::Gone, "it has ended, or hands this file out no more").await;
         }
-        let Some(part) = open.job.parts.get(number).and_then(Option::clone) else {
-            return self.deny(open, name, ShareDenied::Outdated, "its file is gone").await;
-        };
-        let inner = async {
-            let (depot, path) = (self.depot_of(&open.job).await?, open.job.here(&part.path));
-            blocking(move || opened(&part, &path, depot.as_ref())).await
-        };
-        let inner = inner.await;
-        let inner = self.audited_failure(Some(row.owner), "share.download", &row.id, inner).await?;
-        match inner {
-            Some(inner) => Ok(ShareReader { inner, hasher: Sha256::new(), left: file.bytes, file: file.clone() }),
-            None => self.deny(open, name, ShareDenied::Outdated, "its file is not what was made any more").await,
-        }
+        Ok(ShareReader { inner, hasher: Sha256::new(), left: file.bytes, is_changed: false, file: file.clone() })
     }
 }
 
@@ -240,7 +241,10 @@ fn opened(part: &ExportPart, path: &std::path::Path, depot: Option<&Depot>) -> C
     if let (true, Some(depot)) = (part.sent, depot) {
         return Ok(if depot.is_there(part)? { Some(Box::new(depot.read(part)?)) } else { None });
     }
-    let Ok(mut file) = fs::File::open(path) else { return Ok(None) };
+    let mut file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(CustodyError::io(path))?,
+    };
     let found = hash_reader(&mut file).map_err(CustodyError::io(path))?;
     file.rewind().map_err(CustodyError::io(path))?;
     Ok((found == (part.sha256, part.length)).then(|| Box::new(file) as Box<dyn Read + Send>))

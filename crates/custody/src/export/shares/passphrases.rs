@@ -48,6 +48,14 @@ pub(super) enum Verdict {
     Closed,
 }
 
+/// That a new passphrase is worth one, of a link or of an encrypted export.
+pub(in crate::export) fn refuse_short(passphrase: &Password) -> CustodyResult<()> {
+    if (CHARS_MIN..=CHARS_MAX).contains(&passphrase.reveal().chars().count()) {
+        return Ok(());
+    }
+    Err(CustodyError::Usage(format!("a passphrase has {CHARS_MIN} to {CHARS_MAX} characters: choose another one")))
+}
+
 /// How long nobody may try after so many wrong ones.
 fn wait_micros(wrong: i64) -> i64 {
     if wrong <= WRONG_FREE {
@@ -82,9 +90,7 @@ fn is_right(passphrase: &Password, kept: &str) -> CustodyResult<bool> {
 impl Custody {
     /// What may be kept of a new passphrase.
     pub(super) async fn sealed_passphrase(&self, passphrase: Password) -> CustodyResult<String> {
-        if !(CHARS_MIN..=CHARS_MAX).contains(&passphrase.reveal().chars().count()) {
-            return Err(CustodyError::Usage(format!("a passphrase has {CHARS_MIN} to {CHARS_MAX} characters: choose another one")));
-        }
+        refuse_short(&passphrase)?;
         let mut salt = [0; 16];
         self.ambient.fill(&mut salt);
         blocking(move || keep(&passphrase, &salt)).await

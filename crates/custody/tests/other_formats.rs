@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command, sync::Arc};
 
-use keepsake_custody::{BagFormat, ExportOptions, ImportMode, ImportOptions, MemoryDraft, Silent};
+use keepsake_custody::{BagFormat, ImportMode, ImportOptions, MemoryDraft, Silent};
 
 use crate::support::{Home, data, files, home};
 
@@ -111,14 +111,6 @@ assert shown >= media, (shown, media)
 print(len(found), "records")
 "#;
 
-async fn export(home: &Home, name: &str, format: BagFormat) -> PathBuf {
-    let out = home.folder.path().join(name);
-    let options = ExportOptions { out: out.clone(), format, ..ExportOptions::default() };
-    let report = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect("export");
-    assert_eq!(report.skipped, []);
-    out
-}
-
 /// A Python that reads YAML.
 fn python() -> Option<String> {
     let told = std::env::var("KEEPSAKE_PYTHON").ok();
@@ -132,9 +124,9 @@ fn python() -> Option<String> {
 async fn compare(home: &Home, python: &str, format: BagFormat, script: &str) -> String {
     let lines = home.folder.path().join("lines");
     if !lines.exists() {
-        export(home, "lines", BagFormat::Json).await;
+        home.export("lines", BagFormat::Json).await;
     }
-    let other = export(home, &format!("{format:?}"), format).await;
+    let other = home.export(&format!("{format:?}"), format).await;
     let ran = Command::new(python).arg("-c").arg(format!("{EXPECTED}{script}")).arg(lines).arg(&other).output().expect("Python runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     if format == BagFormat::Xml {

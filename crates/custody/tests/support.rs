@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use keepsake_custody::{BackupKind, BackupReport, Custody, ImportMode, ImportOptions, ImportReport, Silent, SystemClock};
+use keepsake_custody::{
+    BackupKind, BackupReport, BagFormat, Custody, ExportOptions, ImportMode, ImportOptions, ImportReport, Silent, SystemClock,
+};
 use keepsake_record::{Entity, Memory, OwnerId, Sha256Digest, layout::ShardLimits};
 use keepsake_vault::{AuditEntry, Outcome};
 use tempfile::TempDir;
@@ -55,6 +57,15 @@ impl Home {
 
     pub async fn import(&self, path: &Path) -> ImportReport {
         self.custody.import(self.owner, path, &ImportOptions::default(), ImportMode::Apply, Arc::new(Silent)).await.expect("import")
+    }
+
+    /// Exports everything to a file or folder of this name, with nothing left out.
+    pub async fn export(&self, name: &str, format: BagFormat) -> PathBuf {
+        let out = self.folder.path().join(name);
+        let options = ExportOptions { out: out.clone(), format, ..ExportOptions::default() };
+        let report = self.custody.export(self.owner, &options, Arc::new(Silent)).await.expect("export");
+        assert_eq!(report.skipped, []);
+        out
     }
 
     /// The objects of the owner's repository, by folder.

@@ -1,13 +1,8 @@
 //! Exports before the programs that people have: archivers, and validators that others made.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::{fs, path::Path, process::Command};
 
-use keepsake_custody::{BagFormat, Dialect, ExportOptions, MemoryDraft, Silent};
+use keepsake_custody::{BagFormat, Dialect, MemoryDraft};
 
 use crate::support::{Home, data, files, home};
 
@@ -32,14 +27,6 @@ fn beside_python(name: &str) -> Option<String> {
         return None;
     };
     Some(Path::new(&python).with_file_name(name).to_str().expect("a path in UTF-8").to_owned())
-}
-
-async fn export(home: &Home, name: &str, format: BagFormat) -> PathBuf {
-    let out = home.folder.path().join(name);
-    let options = ExportOptions { out: out.clone(), format, ..ExportOptions::default() };
-    let report = home.custody.export(home.owner, &options, Arc::new(Silent)).await.expect("export");
-    assert_eq!(report.skipped, []);
-    out
 }
 
 async fn import_samples(home: &Home) {
@@ -68,11 +55,11 @@ async fn archivers_open_every_archive() {
     let draft = MemoryDraft { text: "שלום, 🐦".into(), title: Some("CON/..\\\"a\"".into()), ..MemoryDraft::default() };
     home.custody.add_memory(home.owner, &draft).await.expect("added");
     for (name, format) in [("json", BagFormat::Json), ("pages", BagFormat::Html), ("tables", BagFormat::Csv(Dialect::Faithful))] {
-        let zip = export(&home, &format!("{name}.zip"), format).await;
+        let zip = home.export(&format!("{name}.zip"), format).await;
         content("unzip", &["-tqq", text(&zip)]);
         content("7z", &["t", "-bd", text(&zip)]);
         content("bsdtar", &["-tf", text(&zip)]);
-        let tar = export(&home, &format!("{name}.tar.gz"), format).await;
+        let tar = home.export(&format!("{name}.tar.gz"), format).await;
         content("gzip", &["-t", text(&tar)]);
         content("tar", &["-tzf", text(&tar)]);
         content("bsdtar", &["-tf", text(&tar)]);
@@ -84,7 +71,7 @@ async fn archivers_open_every_archive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_keeps_to_the_schema_that_goes_with_it() {
     let home = filled().await;
-    let bag = export(&home, "bundle", BagFormat::Json).await;
+    let bag = home.export("bundle", BagFormat::Json).await;
     let Some(check) = beside_python("check-jsonschema") else { return };
     let schema = fs::read(bag.join("bundle.schema.json")).expect("the schema goes with it");
     let mut schema: serde_json::Value = serde_json::from_slice(&schema).expect("JSON");
@@ -133,7 +120,7 @@ async fn every_record_keeps_to_the_schema_that_goes_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_a_data_package() {
     let home = filled().await;
-    let tables = export(&home, "tables", BagFormat::Csv(Dialect::Faithful)).await;
+    let tables = home.export("tables", BagFormat::Csv(Dialect::Faithful)).await;
     let Some(frictionless) = beside_python("frictionless") else { return };
     content(&frictionless, &["validate", text(&tables.join("data/datapackage.json"))]);
 }

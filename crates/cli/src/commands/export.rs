@@ -151,6 +151,21 @@ async fn book(context: &Context, args: &args::Export, typesetter: Arc<dyn Typese
     Ok(code)
 }
 
+/// What pages do not show, by name, and how many files they only name.
+pub(super) fn tell_left_out(context: &Context, skipped: &[(String, String)], named_only: u64) {
+    let out = &context.output;
+    for (what, reason) in skipped.iter().take(NAMED) {
+        out.warn(format!("not shown: {what}: {reason}"));
+    }
+    if skipped.len() > NAMED {
+        out.warn(format!("… and {} more: the manifest names all", skipped.len() - NAMED));
+    }
+    if named_only > 0 {
+        let count = words::of(named_only, "recording, film or document is", "recordings, films or documents are");
+        out.say(format!("{count} named, not shown: `keepsake export --format json` has the originals."));
+    }
+}
+
 fn tell_book(context: &Context, report: &BookReport) {
     let out = &context.output;
     let is_paper = report.volumes.iter().any(|volume| volume.pages.is_some());
@@ -159,16 +174,7 @@ fn tell_book(context: &Context, report: &BookReport) {
         let pages = volume.pages.map_or_else(String::new, |pages| format!(" on {}", words::of(pages as u64, "page", "pages")));
         out.say(format!("{}: {memories}{pages} ({}).", volume.name, words::bytes(volume.bytes)));
     }
-    for (what, reason) in report.skipped.iter().take(NAMED) {
-        out.warn(format!("not shown: {what}: {reason}"));
-    }
-    if report.skipped.len() > NAMED {
-        out.warn(format!("… and {} more: the manifest names all", report.skipped.len() - NAMED));
-    }
-    if report.named_only > 0 {
-        let count = words::of(report.named_only, "recording, film or document is", "recordings, films or documents are");
-        out.say(format!("{count} named, not shown: `keepsake export --format json` has the originals."));
-    }
+    tell_left_out(context, &report.skipped, report.named_only);
     let replaced: u64 = report.replaced.values().sum();
     if replaced > 0 {
         let kinds: Vec<&str> = report.replaced.keys().take(5).map(String::as_str).collect();

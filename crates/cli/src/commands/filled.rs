@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     args,
-    commands::{Context, export::press},
+    commands::{Context, export},
     exit::{COMPLETE, SKIPPED},
     words,
 };
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: &args::Export, template: &str) -> Cust
         return Ok(COMPLETE);
     }
     let progress = context.progress();
-    let setter = Arc::new(press(&args.fonts)?);
+    let setter = Arc::new(export::press(&args.fonts)?);
     let report = custody.export_template(owner, &options, setter, progress.clone()).await;
     progress.finish();
     let report = report?;
@@ -83,16 +83,7 @@ fn tell(context: &Context, report: &TemplateReport) {
         let beside = words::of(report.beside.len() as u64, "picture or original lies", "pictures and originals lie");
         out.say(format!("{beside} beside it, and a manifest with the SHA-256 of each file."));
     }
-    for (what, reason) in report.skipped.iter().take(NAMED) {
-        out.warn(format!("not shown: {what}: {reason}"));
-    }
-    if report.skipped.len() > NAMED {
-        out.warn(format!("… and {} more: the manifest names all", report.skipped.len() - NAMED));
-    }
-    if report.named_only > 0 {
-        let count = words::of(report.named_only, "recording, film or document is", "recordings, films or documents are");
-        out.say(format!("{count} named, not shown: `keepsake export --format json` has the originals."));
-    }
+    export::tell_left_out(context, &report.skipped, report.named_only);
     let replaced: u64 = report.replaced.values().sum();
     if replaced > 0 {
         let kinds: Vec<&str> = report.replaced.keys().take(5).map(String::as_str).collect();

@@ -51,7 +51,8 @@ impl Custody {
 
 fn refuse_filled(target: &Path, options: &RestoreOptions) -> CustodyResult<()> {
     if !options.overwrite && std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(CustodyError::Refused(format!("{} is not empty: choose another folder, or --overwrite", target.display())));
+        let told = "choose another folder, or --overwrite, also after a restore that was cut off: it writes everything again";
+        return Err(CustodyError::Refused(format!("{} is not empty: {told}", target.display())));
     }
     Ok(())
 }

@@ -2,12 +2,16 @@
 
 mod fetching;
 mod metadata;
+mod parts;
 mod writing;
 
 use std::{
     collections::HashMap,
     fs, io,
-    os::unix::ffi::OsStrExt,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -18,6 +22,7 @@ use std::{
 use self::{
     fetching::Fetcher,
     metadata::{apply_meta, make_special},
+    parts::{DISK, Disk, PartNames, alone_in},
     writing::{Buffers, Source, write_file},
 };
 use crate::{Id, LockKind, Monitor, Node, NodeKind, Repository, RepositoryError, RepositoryResult, index::BlobKind, needed::is_wanted};
@@ -49,6 +54,8 @@ pub struct RestoreOutcome {
 struct Job {
     node: Node,
     target: PathBuf,
+    /// Where it is until it is whole.
+    part: PathBuf,
     path: String,
 }
 
@@ -123,13 +130,25 @@ impl Repository {
     /// Writes a tree below a folder, which is made if it is not there. The index must be loaded.
     ///
     /// # Errors
-    /// The folder cannot be made, or somebody asks to stop. What is wrong with single files is in the outcome.
+    /// The folder cannot be made, another restore writes into it, or somebody asks to stop. What is wrong with single files is in the outcome.
     pub fn restore(&self, tree: &Id, target: &Path, options: &RestoreOptions, monitor: &dyn Monitor) -> RepositoryResult<RestoreOutcome> {
         let _lock = self.lock(LockKind::Shared)?;
         fs::create_dir_all(target).map_err(|e| {
             let told = format!("the folder cannot be made ({e}): choose another one");
             RepositoryError::outside(target, io::Error::new(e.kind(), told))
         })?;
+        let _alone = alone_in(target)?;
+        self.restore_on(DISK, tree, target, options, monitor)
+    }
+
+    fn restore_on(
+        &self,
+        disk: Disk,
+        tree: &Id,
+        target: &Path,
+        options: &RestoreOptions,
+        monitor: &dyn Monitor,
+    ) -> RepositoryResult<RestoreOutcome> {
         let outcome = Mutex::new(RestoreOutcome::default());
         let (queue, jobs) = sync_channel::<Vec<Job>>(8);
         let jobs = Mutex::new(jobs);
@@ -150,7 +169,7 @@ impl Repository {
             for _ in 0..threads {
                 let fetcher = fetcher.clone();
                 let (jobs, outcome) = (&jobs, &outcome);
-                scope.spawn(move || write_files(self, fetcher.as_deref(), jobs, options, monitor, outcome));
+                scope.spawn(move || write_files(self, fetcher.as_deref(), jobs, options, disk, monitor, outcome));
             }
             let limit = if self.store.is_far() { FAR_BATCH } else { NEAR_BATCH };
             let mut batches = Batches { queue, open: Vec::new(), bytes: 0, limit };
@@ -194,6 +213,7 @@ impl Walk<'_> {
                 return Ok(());
             }
         };
+        let parts = PartNames::beside(&nodes);
         for node in nodes {
             if self.monitor.cancelled() {
                 return Err(RepositoryError::Cancelled);
@@ -201,13 +221,13 @@ impl Walk<'_> {
             let path = if prefix.is_empty() { node.display_name() } else { format!("{prefix}/{}", node.display_name()) };
             if is_wanted(&self.options.paths, &path) {
                 let target = target.join(std::ffi::OsStr::from_bytes(&node.name));
-                self.node(node, target, path, batches)?;
+                self.node(node, target, path, &parts, batches)?;
             }
         }
         Ok(())
     }
 
-    fn node(&mut self, node: Node, target: PathBuf, path: String, batches: &mut Batches) -> RepositoryResult<()> {
+    fn node(&mut self, node: Node, target: PathBuf, path: String, parts: &PartNames, batches: &mut Batches) -> RepositoryResult<()> {
         match (node.kind, node.subtree) {
             (NodeKind::Dir, Some(subtree)) => {
                 if let Err(error) = make_folder(&target) {
@@ -227,7 +247,8 @@ impl Walk<'_> {
                     }
                     self.hard_links.insert(key, target.clone());
                 }
-                batches.add(Job { node, target, path });
+                let part = target.with_file_name(parts.part_of(&node.name));
+                batches.add(Job { node, target, part, path });
                 Ok(())
             }
             _ => {
@@ -245,12 +266,20 @@ fn fail(outcome: &Mutex<RestoreOutcome>, monitor: &dyn Monitor, path: &str, reas
     outcome.lock().expect("no holder panics").failed.push((path.to_owned(), reason.to_owned()));
 }
 
-/// A folder that is there already must be one, not a link that leads elsewhere.
+/// A folder that is there already must be one, not a link that leads elsewhere. A new one is its owner's alone until all is in it.
 fn make_folder(target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(target) {
-        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(meta) if meta.is_dir() => {
+            let mode = meta.mode() & 0o7777;
+            if mode & 0o700 != 0o700 {
+                // A restore before this one may have made it read-only; it will be so again at the end. Who may not change that is told so by the
+                // files that cannot be written.
+                drop(fs::set_permissions(target, fs::Permissions::from_mode(mode | 0o700)));
+            }
+            Ok(())
+        }
         Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no folder is in the way")),
-        Err(_) => fs::create_dir(target),
+        Err(_) => fs::DirBuilder::new().mode(0o700).create(target),
     }
 }
 
@@ -259,6 +288,7 @@ fn write_files(
     fetcher: Option<&Fetcher>,
     batches: &Mutex<Receiver<Vec<Job>>>,
     options: &RestoreOptions,
+    disk: Disk,
     monitor: &dyn Monitor,
     outcome: &Mutex<RestoreOutcome>,
 ) {
@@ -272,7 +302,7 @@ fn write_files(
             if monitor.cancelled() {
                 break;
             }
-            let written = write_file(&mut source, &job, options.overwrite, &mut buffers, monitor);
+            let written = write_file(&mut source, &job, options.overwrite, &mut buffers, disk, monitor);
             source.first += job.pieces().len();
             match written {
                 Ok(bytes) => {

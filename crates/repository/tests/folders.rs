@@ -3,11 +3,17 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink},
-    path::Path,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt, symlink},
+    },
+    path::{Path, PathBuf},
+    sync::Mutex,
 };
 
-use keepsake_repository::{BackupRequest, CheckOptions, FolderSource, RestoreOptions, Share, Silent};
+use keepsake_repository::{
+    BackupRequest, CheckOptions, FolderSource, Id, Monitor, Repository, RestoreOptions, RestoreOutcome, Share, Silent,
+};
 
 use crate::support::{fingerprint, init, local, open, restic, restics, snapshot};
 
@@ -103,5 +109,166 @@ fn the_stock_tool_writes_we_read() {
         let outcome = repository.backup(request, &Silent).expect("backup");
         assert_eq!((outcome.totals.files_read, outcome.totals.data_blobs), (0, 0), "unchanged files are recognised in its trees");
         restic(&tool, &place, &["check", "--read-data"]);
+    }
+}
+
+/// How a restore names what it has not finished.
+fn part_of(name: &str) -> String {
+    format!(".keepsake-part-{}", Id::of(name.as_bytes()))
+}
+
+/// Looks at a folder and at the parts in it whenever bytes were written.
+struct Looks {
+    folder: PathBuf,
+    modes: Mutex<Vec<(String, u32)>>,
+}
+
+impl Looks {
+    fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), modes: Mutex::default() }
+    }
+
+    /// Names and permissions that were seen, each once.
+    fn seen(self) -> Vec<(String, u32)> {
+        let mut seen = self.modes.into_inner().expect("no holder panics");
+        seen.sort();
+        seen.dedup();
+        seen
+    }
+}
+
+impl Monitor for Looks {
+    fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
+    fn advance(&self, _: u64, bytes: u64) {
+        let mode = |path: &Path| fs::symlink_metadata(path).map_or(0, |meta| meta.mode() & 0o7777);
+        if bytes > 0 {
+            let parts = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            let found =
+                parts.filter(|path| path.is_file()).map(|path| (path.file_name().unwrap_or_default().display().to_string(), mode(&path)));
+            let mut modes = self.modes.lock().expect("no holder panics");
+            modes.extend(found);
+            modes.push((".".into(), mode(&self.folder)));
+        }
+    }
+    fn problem(&self, _: &str, _: &str) {}
+}
+
+/// A repository that has one folder, read-only, with a program of several MiB that runs as its owner; where the folder is in the tree.
+fn with_a_program(space: &Path) -> (Repository, Id, PathBuf) {
+    let source = space.join("source/tools");
+    fs::create_dir_all(&source).expect("folder");
+    let noise: Vec<u8> = (0..5_000_000_u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8).collect();
+    fs::write(source.join("program"), noise).expect("write");
+    fs::set_permissions(source.join("program"), fs::Permissions::from_mode(0o4555)).expect("mode");
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o555)).expect("mode");
+    let repository = init(local(&space.join("repository")));
+    let tree = backed_up(&repository, &source);
+    // So that the space can be cleaned up.
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).expect("mode");
+    (repository, tree, source.strip_prefix("/").expect("absolute").to_path_buf())
+}
+
+fn backed_up(repository: &Repository, source: &Path) -> Id {
+    let edits = FolderSource::new(repository, source, None).expect("walk");
+    let request = BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits), replay: None, snapshot: snapshot(1) };
+    repository.backup(request, &Silent).expect("backup").tree
+}
+
+fn restored_over(repository: &Repository, tree: &Id, target: &Path, monitor: &dyn Monitor) -> RestoreOutcome {
+    let options = RestoreOptions { overwrite: true, ..RestoreOptions::default() };
+    repository.restore(tree, target, &options, monitor).expect("it runs to its end")
+}
+
+/// What a restore has not finished is its owner's alone and no program, also where a killed one left it with other permissions.
+#[test]
+fn what_is_not_whole_is_nobody_elses() {
+    let space = tempfile::tempdir().expect("space");
+    let (repository, tree, below) = with_a_program(space.path());
+    let target = space.path().join("back");
+    let folder = target.join(&below);
+    let private = |around: u32| vec![(".".to_owned(), around), (part_of("program"), 0o600)];
+
+    let looks = Looks::at(&folder);
+    assert_eq!(restored_over(&repository, &tree, &target, &looks).failed, vec![]);
+    assert_eq!(looks.seen(), private(0o700));
+    let finished = |name: &str| fs::symlink_metadata(folder.join(name)).expect("metadata").mode() & 0o7777;
+    assert_eq!((finished(""), finished("program")), (0o555, 0o4555), "at the end it has what was backed up");
+    let bytes = fs::read(folder.join("program")).expect("readable");
+
+    // As if it had been killed between permissions and name; or a read-only part could not be opened again.
+    for left in [0o4777, 0o444] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("mode");
+        fs::remove_file(folder.join("program")).expect("removed");
+        fs::write(folder.join(part_of("program")), vec![1; 6_000_000]).expect("write");
+        fs::set_permissions(folder.join(part_of("program")), fs::Permissions::from_mode(left)).expect("mode");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).expect("mode");
+        let looks = Looks::at(&folder);
+        assert_eq!(restored_over(&repository, &tree, &target, &looks).failed, vec![]);
+        assert_eq!(looks.seen(), private(0o755), "what the folder had, and that its owner may write");
+        assert_eq!((finished(""), finished("program")), (0o555, 0o4555));
+        assert!(fs::read(folder.join("program")).expect("readable") == bytes, "nothing of the longer part stays");
+        assert!(!folder.join(part_of("program")).exists());
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("mode");
+}
+
+/// Only a file of exactly this name is a part that was left: nothing else is removed, and no link followed.
+#[test]
+fn what_is_no_part_stays() {
+    let space = tempfile::tempdir().expect("space");
+    let (repository, tree, below) = with_a_program(space.path());
+    let target = space.path().join("back");
+    let folder = target.join(&below);
+    fs::create_dir_all(&folder).expect("folder");
+    let (other, victim) = (folder.join(part_of("another file")), space.path().join("victim"));
+    fs::write(&other, "of somebody").expect("write");
+    fs::write(&victim, "precious").expect("write");
+    symlink(&victim, folder.join(part_of("program"))).expect("symlink");
+
+    let outcome = restored_over(&repository, &tree, &target, &Silent);
+    let told: Vec<_> = outcome.failed.iter().map(|(path, reason)| (path.as_str(), reason.contains("is in the way: move it"))).collect();
+    assert_eq!(told, [(below.join("program").to_str().expect("UTF-8"), true)]);
+    assert!(!outcome.damaged && !folder.join("program").exists());
+    assert_eq!(fs::read_to_string(&victim).expect("readable"), "precious");
+
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::remove_file(folder.join(part_of("program"))).expect("removed");
+    assert_eq!(restored_over(&repository, &tree, &target, &Silent).failed, vec![]);
+    assert_eq!(fs::read_to_string(&other).expect("readable"), "of somebody");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("mode");
+}
+
+#[test]
+fn two_restores_do_not_share_a_folder() {
+    let space = tempfile::tempdir().expect("space");
+    let (repository, tree, below) = with_a_program(space.path());
+    let target = space.path().join("back");
+    fs::create_dir(&target).expect("folder");
+    let other = fs::File::open(&target).expect("open");
+    other.try_lock().expect("as another restore has it");
+    let error = repository.restore(&tree, &target, &RestoreOptions::default(), &Silent).expect_err("it is taken").to_string();
+    assert!(error.contains("another restore writes into this folder: wait for it"), "{error}");
+    assert_eq!(fs::read_dir(&target).expect("listed").count(), 0);
+    drop(other);
+    assert_eq!(restored_over(&repository, &tree, &target, &Silent).failed, vec![]);
+    fs::set_permissions(target.join(below), fs::Permissions::from_mode(0o755)).expect("mode");
+}
+
+/// Who backs up a folder in which a restore was killed has its part in the snapshot, beside the file that it was to become.
+#[test]
+fn parts_that_were_backed_up_come_back() {
+    let space = tempfile::tempdir().expect("space");
+    let source = space.path().join("source");
+    fs::create_dir(&source).expect("folder");
+    let part = part_of("file");
+    for name in ["file", &part, &part_of(&part)] {
+        fs::write(source.join(name), format!("what is in {name}")).expect("write");
+    }
+    let repository = init(local(&space.path().join("repository")));
+    let tree = backed_up(&repository, &source);
+    let target = space.path().join("back");
+    for _ in 0..2 {
+        assert_eq!(restored_over(&repository, &tree, &target, &Silent).failed, vec![]);
+        assert_eq!(fingerprint(&target.join(source.strip_prefix("/").expect("absolute"))), fingerprint(&source));
     }
 }

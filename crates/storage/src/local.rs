@@ -4,7 +4,7 @@ mod direct;
 mod writing;
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _},
     ops::Range,
     os::unix::fs::OpenOptionsExt,
@@ -110,15 +110,29 @@ fn is_unfinished(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn read_file(
-    options: &OpenOptions,
-    path: &std::path::Path,
-    range: Option<Range<u64>>,
-    caches: Caches,
-    buffer: &mut Vec<u8>,
-) -> io::Result<()> {
-    let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be");
-    let mut file = options.open(path)?;
+fn short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it should be")
+}
+
+/// Appends a part of a file, which lies within it, to a buffer.
+type ReadPart = fn(&File, Range<u64>, &mut Vec<u8>) -> io::Result<()>;
+
+/// Reads a file or a part of it. `past` is how it is done past the page cache, where the system has a way.
+fn read_file(path: &std::path::Path, range: Option<Range<u64>>, caches: Caches, past: ReadPart, buffer: &mut Vec<u8>) -> io::Result<()> {
+    if caches == Caches::Pass
+        && let Some(flag) = direct::flag()
+    {
+        let opened = OpenOptions::new().read(true).custom_flags(flag).open(path);
+        match opened.and_then(|file| read_open(&file, range.clone(), past, buffer)) {
+            // This file system has no direct reads, or asks for larger blocks.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {}
+            done => return done,
+        }
+    }
+    read_open(&File::open(path)?, range, read_through, buffer)
+}
+
+fn read_open(file: &File, range: Option<Range<u64>>, read: ReadPart, buffer: &mut Vec<u8>) -> io::Result<()> {
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(io::ErrorKind::NotFound.into());
@@ -131,10 +145,13 @@ fn read_file(
     let wanted = range.end.saturating_sub(range.start);
     buffer.clear();
     buffer.reserve(usize::try_from(wanted).map_err(io::Error::other)?);
-    if caches == Caches::Pass {
-        return direct::read(&file, range, buffer);
-    }
+    read(file, range, buffer)
+}
+
+/// Through the page cache.
+fn read_through(mut file: &File, range: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
     file.seek(io::SeekFrom::Start(range.start))?;
+    let wanted = range.end.saturating_sub(range.start);
     if file.take(wanted).read_to_end(buffer)? as u64 == wanted { Ok(()) } else { Err(short()) }
 }
 
@@ -172,16 +189,7 @@ impl Store for LocalStore {
     fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, caches: Caches, buffer: &mut Vec<u8>) -> StoreResult<()> {
         let read = || {
             let path = self.inner.path_to_filesystem(&path(name)).map_err(io::Error::other)?;
-            if caches == Caches::Pass
-                && let Some(flag) = direct::flag()
-            {
-                match read_file(OpenOptions::new().read(true).custom_flags(flag), &path, range.clone(), caches, buffer) {
-                    // This file system has no direct reads, or asks for larger blocks.
-                    Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {}
-                    done => return done,
-                }
-            }
-            read_file(OpenOptions::new().read(true), &path, range, Caches::Use, buffer)
+            read_file(&path, range, caches, direct::read, buffer)
         };
         read().map_err(|e| self.fail_io(name, "read", e))
     }
@@ -283,4 +291,59 @@ impl Store for LocalStore {
 pub fn room_in(folder: &std::path::Path) -> Option<u64> {
     let found = rustix::fs::statvfs(folder).ok()?;
     found.f_bavail.checked_mul(found.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some of it comes; a disk with larger blocks says no at the end that does not fill one.
+    fn refuse_the_end(file: &File, part: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
+        read_through(file, part.start..part.start.midpoint(part.end), buffer)?;
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+
+    fn refuse(_: &File, _: Range<u64>, _: &mut Vec<u8>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn broken(_: &File, _: Range<u64>, _: &mut Vec<u8>) -> io::Result<()> {
+        Err(io::Error::other("a sector that cannot be read"))
+    }
+
+    #[test]
+    fn the_same_bytes_past_the_page_cache_and_where_that_is_refused() {
+        let space = tempfile::tempdir().expect("space");
+        let path = space.path().join("file");
+        let mut buffer = b"what was there before".to_vec();
+        let ways: [(Caches, ReadPart); 4] =
+            [(Caches::Use, broken), (Caches::Pass, direct::read), (Caches::Pass, refuse_the_end), (Caches::Pass, refuse)];
+        for length in [0, 1, 4095, 4096, 4097, 70_000, direct::STRIDE_BYTES, 2 * direct::STRIDE_BYTES + 1] {
+            let bytes: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
+            std::fs::write(&path, &bytes).expect("written");
+            for (caches, past) in ways {
+                read_file(&path, None, caches, past, &mut buffer).expect("whole");
+                assert!(buffer == bytes, "{length} {caches:?}");
+                for part in [0..length / 2, length / 3..length, length.saturating_sub(1)..length] {
+                    read_file(&path, Some(part.start as u64..part.end as u64), caches, past, &mut buffer).expect("a part");
+                    assert!(buffer == bytes[part.clone()], "{length} {caches:?} {part:?}");
+                }
+                let beyond = read_file(&path, Some(0..length as u64 + 1), caches, past, &mut buffer).expect_err("it is not there");
+                assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+            }
+        }
+    }
+
+    /// Not every error is a refusal: what the disk cannot read is not looked for in memory.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_disk_cannot_read_is_told() {
+        let space = tempfile::tempdir().expect("space");
+        let path = space.path().join("file");
+        std::fs::write(&path, "bytes").expect("written");
+        let told = read_file(&path, None, Caches::Pass, broken, &mut Vec::new());
+        // Where direct I/O is refused at the door, it is the second way that answers.
+        let direct = direct::flag().is_some_and(|flag| OpenOptions::new().read(true).custom_flags(flag).open(&path).is_ok());
+        assert_eq!(told.is_err(), direct);
+    }
 }

@@ -55,8 +55,10 @@ pub(super) fn apply_meta_to_file(file: &fs::File, node: &Node) -> io::Result<()>
         fchown(file, Some(node.uid), Some(node.gid))?;
     }
     let attributes = node.xattrs.iter().try_for_each(|(name, value)| file.set_xattr(name, value));
+    let times = rustix::fs::futimens(file, &timestamps(node));
+    // Last: a change of owner takes the special bits away; and what others may read or run is complete but for its name by then.
     file.set_permissions(fs::Permissions::from_mode(unix_mode(node.mode)))?;
-    rustix::fs::futimens(file, &timestamps(node))?;
+    times?;
     attributes
 }
 

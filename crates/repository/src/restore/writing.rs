@@ -1,15 +1,13 @@
 //! Writing one file of a restore: its pieces checked, several at once, and its name only when it is whole.
 
 use std::{
-    fs, io,
-    io::{Seek, Write},
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
-    path::Path,
+    fs,
+    io::{self, Seek},
 };
 
 use keepsake_hashing::sha256_each;
 
-use super::{Failure, Job, fetching::Ahead, metadata::apply_meta_to_file};
+use super::{Failure, Job, fetching::Ahead, metadata::apply_meta_to_file, parts::Disk};
 use crate::{BlobKind, Id, Monitor, Node, Repository, RepositoryResult, reading::Scratch};
 
 /// So many pieces of a file are opened before they are compared with their names: digests are made two at a time, which one core does nearly
@@ -118,31 +116,32 @@ pub(super) fn write_file(
     job: &Job,
     overwrite: bool,
     buffers: &mut Buffers,
+    disk: Disk,
     monitor: &dyn Monitor,
 ) -> Result<u64, Failure> {
-    let Job { node, target, .. } = job;
+    let Job { node, target, part, .. } = job;
     if !overwrite && fs::symlink_metadata(target).is_ok() {
         return Err(Failure {
             reason: "a file of this name is there already: choose another folder, or --overwrite".into(),
             damaged: false,
         });
     }
-    let mut part_name = std::ffi::OsString::from(".keepsake-part-");
-    part_name.push(Id::of(target.as_os_str().as_bytes()).short());
-    let part = target.with_file_name(part_name);
-    let written = write_part(from, node, &part, buffers, monitor);
-    let done = written.and_then(|(file, bytes)| {
-        // By the open file: looking its path up again for each would cost small files more than their bytes.
+    let mut file = (disk.make)(part)?;
+    let written = write_part(from, node, &mut file, buffers, disk, monitor);
+    let done = written.and_then(|bytes| {
+        // Only now, when all of it is there and checked: until then it is its owner's alone, and no program. By the open file: looking its path up
+        // again for each would cost small files more than their bytes.
         let dressed = apply_meta_to_file(&file, node);
-        drop(file);
-        fs::rename(&part, target)?;
+        // Network file systems may tell only now what they could not keep.
+        (disk.close)(file)?;
+        fs::rename(part, target)?;
         // A file whose permissions cannot be had is there all the same.
         dressed?;
         Ok(bytes)
     });
     if done.is_err() {
-        // The part may not have been made; what matters is that none stays.
-        drop(fs::remove_file(&part));
+        // It may have its name by now; what matters is that no part stays.
+        drop(fs::remove_file(part));
     }
     done
 }
@@ -150,11 +149,11 @@ pub(super) fn write_file(
 fn write_part(
     from: &mut Source<'_>,
     node: &Node,
-    part: &Path,
+    file: &mut fs::File,
     buffers: &mut Buffers,
+    disk: Disk,
     monitor: &dyn Monitor,
-) -> Result<(fs::File, u64), Failure> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
+) -> Result<u64, Failure> {
     let (mut length, mut holes) = (0, false);
     let write = |bytes: &[u8]| -> Result<(), Failure> {
         // Long runs of zeros become holes.
@@ -162,7 +161,7 @@ fn write_part(
             holes = true;
             file.seek(io::SeekFrom::Current(bytes.len() as i64))?;
         } else {
-            file.write_all(bytes)?;
+            (disk.write)(file, bytes)?;
         }
         length += bytes.len() as u64;
         monitor.advance(0, bytes.len() as u64);
@@ -172,5 +171,5 @@ fn write_part(
     if holes {
         file.set_len(length)?;
     }
-    Ok((file, length))
+    Ok(length)
 }

@@ -22,6 +22,8 @@ fn targets() -> Vec<(&'static str, String, String)> {
         ("memos_prod.db", "memos"),
         ("a.ndjson", "ndjson"),
         ("Page 1590080aa5a3802488c2e857dea7aa7d.html", "notion"),
+        ("a.html", "plain"),
+        ("a.txt", "plain-text"),
         ("a.mp4", "quicktime"),
         ("a.jpg.json", "takeout"),
         ("graph.json", "roam"),

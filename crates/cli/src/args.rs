@@ -157,7 +157,7 @@ pub struct Import {
     /// A file, folder or archive (ZIP, TAR); all archives of a Google Takeout at once, or the folder that they lie in
     #[arg(required = true, value_name = "PATH")]
     pub path: Vec<PathBuf>,
-    /// auto, bundle, dayone, evernote, joplin, keep, takeout-photos, journey, mastodon, memos, notion, roam, textbundle, markdown, media, ndjson or csv
+    /// auto, bundle, dayone, evernote, joplin, keep, takeout-photos, journey, mastodon, memos, notion, roam, textbundle, markdown, plain, media, ndjson or csv
     #[arg(long, default_value = "auto")]
     pub format: String,
     /// Which fields mean what, for ndjson and csv: id=ID,date=DATE,text=TEXT,title=…,tags=…,collection=…

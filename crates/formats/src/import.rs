@@ -20,6 +20,7 @@ mod memos;
 mod ndjson;
 mod notion;
 mod photos;
+mod plain;
 mod quicktime;
 mod roam;
 mod spans;
@@ -65,6 +66,8 @@ pub enum Format {
     TextBundle,
     /// A folder of Markdown with front matter.
     Markdown,
+    /// A folder of plain text and HTML.
+    Plain,
     /// A folder of photos, audio and video.
     Media,
     /// One JSON object a line, with a field map.
@@ -75,7 +78,7 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Self); 16] = [
+    pub const ALL: [(&'static str, Self); 17] = [
         ("bundle", Self::Bundle),
         ("dayone", Self::DayOne),
         ("evernote", Self::Evernote),
@@ -89,6 +92,7 @@ impl Format {
         ("roam", Self::Roam),
         ("textbundle", Self::TextBundle),
         ("markdown", Self::Markdown),
+        ("plain", Self::Plain),
         ("media", Self::Media),
         ("ndjson", Self::Ndjson),
         ("csv", Self::Csv),
@@ -111,7 +115,7 @@ impl Format {
 
     /// Whether items have ids that no other account's have, so that what an input is called tells nothing apart.
     pub fn has_ids(self) -> bool {
-        !matches!(self, Self::Bundle | Self::Markdown | Self::Ndjson | Self::Csv)
+        !matches!(self, Self::Bundle | Self::Markdown | Self::Plain | Self::Ndjson | Self::Csv)
     }
 }
 
@@ -237,21 +241,28 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
             Some("ndjson" | "jsonl") => return Ok(Format::Ndjson),
             Some("csv" | "tsv") => return Ok(Format::Csv),
             Some("md" | "markdown") => return Ok(Format::Markdown),
+            Some("txt" | "html" | "htm") => return Ok(Format::Plain),
             _ => {}
         }
     }
     let (notes, media) = (ending(&["md", "markdown"]), visible.iter().filter(|f| media_type::is_media(&f.path)).count());
-    let others = visible.len() - notes - media;
+    let texts = visible.iter().filter(|f| plain::is_text(&f.path)).count();
+    let others = visible.len() - notes - media - texts;
+    // Texts beside notes are read with them.
     if notes > 0 && notes * 4 >= media && notes * 2 >= others {
         return Ok(Format::Markdown);
     }
-    if media > 0 && media * 2 >= others {
+    if media > 0 && media * 2 >= others + texts && media >= texts {
         return Ok(Format::Media);
     }
     for file in files.iter().filter(|f| f.ending() == "json" && f.depth() == 0) {
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&input.whole(&file.path)?) {
             return Err(ReadError::malformed(format!("{}:{}", file.path, error.line()), format!("is not JSON: {error}")));
         }
+    }
+    // Bags are our own exports, of which only JSON and Markdown are read back.
+    if texts > 0 && texts * 2 >= others && !named("bagit.txt") {
+        return Ok(Format::Plain);
     }
     let names = Format::ALL.map(|(name, _)| name).join(", ");
     Err(ReadError::malformed(input.describe(), format!("is in no format that Keepsake knows: name it with --format ({names})")))
@@ -278,6 +289,7 @@ pub fn read(format: Format, input: &Input, options: &ReadOptions, sink: &mut dyn
         Format::Roam => roam::read(input, options, sink),
         Format::TextBundle => textbundle::read(input, options, sink),
         Format::Markdown => markdown::read(input, options, sink),
+        Format::Plain => plain::read(input, options, sink),
         Format::Media => photos::read(input, options, sink),
         Format::Ndjson => ndjson::read(input, options, sink),
         Format::Csv => csv_file::read(input, options, sink),

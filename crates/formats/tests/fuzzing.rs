@@ -8,7 +8,7 @@ use keepsake_formats::import::Format;
 use crate::taken::take;
 
 /// Readers by name: what the file is called that holds the bytes, and its format; `None`: found out.
-const READERS: [(&str, &str, Option<Format>); 19] = [
+const READERS: [(&str, &str, Option<Format>); 21] = [
     ("csv", "a.csv", Some(Format::Csv)),
     ("dayone", "Journal.json", Some(Format::DayOne)),
     ("evernote", "a.enex", Some(Format::Evernote)),
@@ -21,6 +21,8 @@ const READERS: [(&str, &str, Option<Format>); 19] = [
     ("memos", "memos_prod.db", Some(Format::Memos)),
     ("ndjson", "a.ndjson", Some(Format::Ndjson)),
     ("notion", "Page 1590080aa5a3802488c2e857dea7aa7d.html", Some(Format::Notion)),
+    ("plain", "a.html", Some(Format::Plain)),
+    ("plain-text", "a.txt", Some(Format::Plain)),
     ("quicktime", "a.mp4", Some(Format::Media)),
     ("takeout", "a.jpg.json", Some(Format::TakeoutPhotos)),
     ("roam", "graph.json", Some(Format::Roam)),
@@ -219,7 +221,7 @@ fn the_corpus_can_be_written() {
     let photo = tiff(&[(0x010E, "on the pier"), (0x010F, "Canon"), (0x0110, "EOS 5D"), (0x0112, "6"), (0x0100, "640"), (0x0101, "480")]);
     let note = "---\ntitle: Y\ntags: [a, b/c]\ncreated: 2024-03-17\n---\nbody ![](p.jpg)\n";
     let page = note.split(" ![").next().expect("text");
-    let texts: [(&str, &str, &str); 40] = [
+    let texts: [(&str, &str, &str); 43] = [
         (
             "evernote",
             "good",
@@ -283,6 +285,13 @@ fn the_corpus_can_be_written() {
         ("ndjson", "bad-line", "{\"id\":\"1\",\"date\":\"2024-03-17\",\"text\":\"one\"}\n{\"id\":\n"),
         ("ndjson", "bad-number", "{\"id\":1e999,\"date\":-5,\"text\":{\"a\":[]}}\n"),
         (
+            "plain",
+            "good",
+            "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><meta name=date content=2024-03-17><title>On the pier</title><style>p{}</style><script>a<b</script></head><body><!-- c --><p>one<p>two <a href='b.html?c#d'>b</a><ul><li>x<li>y</ul><table><tr><td>1<td>2</table><time datetime=\"2024-03-18\">then</time></body></html>",
+        ),
+        ("plain", "bad-cut", "<p>one <a href=\"x\" <!-- "),
+        ("plain", "bad-files", "<img src=../a.jpg><img src='b.jpg' alt=\"<b>\"><script>"),
+        (
             "takeout",
             "good",
             r#"{"title":"a.jpg","description":"words","imageViews":"8","creationTime":{"timestamp":"1669356087","formatted":"Nov 25, 2022"},"photoTakenTime":{"timestamp":"1497944880","formatted":"Jun 20, 2017"},"geoData":{"latitude":-34.9,"longitude":138.5,"altitude":0.0,"latitudeSpan":0.0,"longitudeSpan":0.0},"people":[{"name":"A"}],"favorited":true,"url":"https://photos.google.com/photo/A","googlePhotosOrigin":{"webUpload":{"computerUpload":{}}}}"#,
@@ -309,11 +318,15 @@ fn the_corpus_can_be_written() {
         ("xmp", "bad-tag", "<x:xmpmeta><rdf:RDF></x:xmpmeta>"),
         ("xmp", "bad-entity", "<x:xmpmeta>&#xFFFFFFFF;&unknown;</x:xmpmeta><"),
     ];
-    let binaries: [(&str, &str, Vec<u8>); 21] = [
+    let binaries: [(&str, &str, Vec<u8>); 25] = [
         ("exif", "good", jpeg(&photo)),
         ("exif", "good-none", jpeg(&tiff(&[]))),
         ("exif", "bad-cut", jpeg(&photo)[..60].to_vec()),
         ("exif", "bad-offsets", jpeg(&[&photo[..10], &[0xff; 40]].concat())),
+        ("plain-text", "good", b"On the pier.\r\n\r\nA list[one](two) ".to_vec()),
+        ("plain-text", "good-utf16", b"\xff\xfea\0\x3d\xd8\x00\xde".to_vec()),
+        ("plain-text", "bad-utf16", b"\xfe\xff\0a\xd8\0b".to_vec()),
+        ("plain-text", "bad-western", b"na\xefve \x80".to_vec()),
         ("quicktime", "good", film()),
         ("quicktime", "bad-size", iso_box(b"moov", &[0xff; 12])),
         ("tar", "good", tar_of("note.md", page)),

@@ -13,6 +13,7 @@ mod mastodon;
 mod matrix;
 mod memos;
 mod notion;
+mod plain;
 mod readers;
 mod roam;
 mod tables;

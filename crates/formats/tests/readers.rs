@@ -37,7 +37,7 @@ fn files_that_belong_together_are_one_memory() {
     assert!(taken.drafts.iter().all(|d| d.memory.validate().is_ok()));
     assert!(taken.drafts.iter().flat_map(|d| &d.memory.attachments).filter(|a| a.role != AttachmentRole::Original).all(|a| a.of.is_some()));
     assert!(!taken.problems.is_empty(), "none of these is a photo, and each that is none is named");
-    assert_eq!(taken.passed_over, ["notes.txt (no photo, film or recording)"]);
+    assert_eq!(taken.passed_over, ["notes.txt (a text, no photo, film or recording: import it with --format plain)"]);
 }
 
 /// Notes that a program has hidden are no reason to doubt what the others are.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use keepsake_record::{Attachment, Kind, LocalDay, Sha256Digest, When};
 use serde_json::{Map, Value};
 
-use super::{CollectionDraft, Draft, DraftFile, Input, Problem, ReadError, ReadOptions, Sink, front_matter, media_type::media_type};
+use super::{CollectionDraft, Draft, DraftFile, Input, Problem, ReadError, ReadOptions, Sink, front_matter, media_type::media_type, plain};
 
 pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) -> Result<(), ReadError> {
     let mut files = input.files()?;
@@ -34,10 +34,12 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         };
         note(&file.path, &bytes, &others, &mut used, options, sink)?;
     }
+    let mut beside = plain::Folder::beside_notes(input, &files, used, options);
+    beside.read(sink)?;
     for file in &files {
         if hidden(&file.path) {
             sink.passed_over(&file.path, "a setting of the app");
-        } else if !is_note(&file.path) && !used.contains(&file.path) {
+        } else if !is_note(&file.path) && !beside.used.contains(&file.path) {
             sink.passed_over(&file.path, "no note, and no note names it");
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use keepsake_record::{Attachment, AttachmentRole, Kind, Provenance};
 
-use super::{Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink, exif, media_type, quicktime, xmp};
+use super::{Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink, exif, media_type, plain, quicktime, xmp};
 use crate::copies;
 
 /// A packet that an export put into a photo ends before so many bytes of it: behind profiles of colours, or behind the picture.
@@ -35,7 +35,10 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
     }
     for file in &files {
         if !media_type::is_media(&file.path) && !used.contains(&file.path) {
-            sink.passed_over(&file.path, "no photo, film or recording");
+            let is_text = plain::is_text(&file.path);
+            let what =
+                if is_text { "a text, no photo, film or recording: import it with --format plain" } else { "no photo, film or recording" };
+            sink.passed_over(&file.path, what);
         }
     }
     Ok(())

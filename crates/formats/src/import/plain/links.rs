@@ -1,0 +1,95 @@
+//! What a text or a page names of the folder that it is in: files become attachments, and nothing outside of the folder is ever looked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keepsake_record::{ATTACHMENTS_MAX, Attachment};
+
+use super::super::{
+    Draft, DraftFile,
+    draft::key_of_file,
+    markdown::{join, percent_decode},
+    media_type::{is_media, media_type},
+};
+
+pub(super) struct Links<'a> {
+    /// The path of the text.
+    path: &'a str,
+    /// Every file that may become an attachment.
+    files: &'a BTreeSet<&'a str>,
+    used: &'a mut BTreeSet<String>,
+    draft: &'a mut Draft,
+    /// The attachments that files became.
+    keys: BTreeMap<String, String>,
+    /// What is to be told, each once.
+    pub problems: BTreeSet<String>,
+    /// Whether only what is there is a link: in a text that is no page, what looks like one may be none.
+    pub is_text: bool,
+    /// Whether what is linked to is shown in its place, so that it is a file whatever it is called.
+    pub is_shown: bool,
+    /// The words for those who cannot see it.
+    pub alt: String,
+}
+
+impl<'a> Links<'a> {
+    pub fn new(path: &'a str, files: &'a BTreeSet<&'a str>, used: &'a mut BTreeSet<String>, draft: &'a mut Draft) -> Self {
+        let (keys, problems) = (BTreeMap::new(), BTreeSet::new());
+        Self { path, files, used, draft, keys, problems, is_text: false, is_shown: false, alt: String::new() }
+    }
+
+    /// Where a link leads that names a file; `None`: it stays as it is. A file that is not there is told of.
+    pub fn target(&mut self, link: &str) -> Option<String> {
+        let link = link.trim();
+        let bare = link.split(['#', '?']).next().unwrap_or(link);
+        // What has a colon in its first part has a scheme: `mailto:`, `data:`, `C:`.
+        if bare.is_empty() || link.starts_with("//") || bare.split('/').next().is_some_and(|first| first.contains(':')) {
+            return None;
+        }
+        let written = [percent_decode(bare), link.to_owned(), bare.replace('\\', "/")];
+        let places: Vec<String> = written.iter().filter_map(|target| self.place(target)).collect();
+        if let Some(found) = places.iter().find(|place| self.files.contains(place.as_str())) {
+            return self.attach(found);
+        }
+        if !self.is_text && (self.is_shown || is_media(bare)) {
+            let shown = bare.chars().take(200).collect::<String>().escape_debug().to_string();
+            self.problems.insert(if places.is_empty() {
+                format!("its file {shown} is outside of the folder that was named, and was left out; name the folder around both to add it")
+            } else {
+                format!("its file {shown} is not there; put it there, or name the folder that holds both, and import again to add it")
+            });
+        }
+        None
+    }
+
+    /// The path that a target means, in the folder that was named; `None`: it leads out of it.
+    fn place(&self, target: &str) -> Option<String> {
+        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        join(if target.starts_with('/') { "" } else { folder }, target)
+    }
+
+    fn attach(&mut self, path: &str) -> Option<String> {
+        if let Some(key) = self.keys.get(path) {
+            return Some(format!("keepsake:attachment/{key}"));
+        }
+        self.used.insert(path.to_owned());
+        if self.draft.memory.attachments.len() >= ATTACHMENTS_MAX - 1 {
+            self.problems.insert(format!("has more than 999 files; {} is beyond them and was left out", path.escape_debug()));
+            return None;
+        }
+        let name = name_of(path);
+        let key = key_of_file(&self.draft.memory, &name);
+        let mut attachment = Attachment::new(key.clone(), name, media_type(path));
+        attachment.alt = Some(std::mem::take(&mut self.alt)).filter(|alt| !alt.is_empty());
+        self.draft.memory.attachments.push(attachment);
+        self.draft.files.push(DraftFile { key: key.clone(), path: path.to_owned() });
+        let target = format!("keepsake:attachment/{key}");
+        self.keys.insert(path.to_owned(), key);
+        Some(target)
+    }
+}
+
+/// A file's name as attachments have it.
+pub(super) fn name_of(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path).chars();
+    let name: String = name.map(|c| if matches!(c, '\\' | '\0') { '-' } else { c }).take(255).collect();
+    if name.is_empty() { "file".into() } else { name }
+}

@@ -1,0 +1,194 @@
+//! Folders of plain text and HTML: field by field against files that the tests write, and the odd ones.
+
+use std::{fs, path::Path};
+
+use keepsake_formats::import::{Draft, Format, Input, detect};
+
+use crate::taken::{Taken, genuine, take};
+
+fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let space = tempfile::tempdir().expect("space");
+    for (name, bytes) in files {
+        let path = space.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folder");
+        fs::write(path, bytes).expect("written");
+    }
+    space
+}
+
+fn by<'a>(taken: &'a Taken, path: &str) -> &'a Draft {
+    let draft = taken.drafts.iter().find(|draft| draft.origin == path).unwrap_or_else(|| panic!("no {path}"));
+    draft.memory.validate().expect("valid");
+    draft
+}
+
+fn detected(path: &Path) -> &'static str {
+    detect(&Input::open(path).expect("open")).map(Format::name).unwrap_or("none")
+}
+
+fn day(draft: &Draft) -> Option<String> {
+    draft.memory.when.day.map(|day| day.to_string())
+}
+
+#[test]
+fn texts_are_memories_of_their_names_and_folders() {
+    let long = "word ".repeat(100_000);
+    let space = folder(&[
+        ("2024/03/05.txt", b"On the pier.\r\n\r\nCold."),
+        ("2024-03-06 14.30.txt", "\u{feff}\u{65e5}\u{672c} ![](p.jpg)".as_bytes()),
+        ("empty.txt", b""),
+        ("long.txt", long.as_bytes()),
+        ("deep/er/wide.TXT", b"\xff\xfea\0\x3d\xd8\x00\xde"),
+        ("it's \"said\" & <so>.txt", b"na\xefve \x80"),
+        ("p.jpg", b"a photo"),
+        ("lone.jpg", b"another"),
+        (".hidden/a.txt", b"a setting"),
+        ("table.xls", b"?"),
+    ]);
+    assert_eq!(detected(space.path()), "plain");
+    let taken = take(space.path(), None).expect("readable");
+    assert_eq!(taken.drafts.len(), 6);
+    let first = by(&taken, "2024/03/05.txt");
+    assert_eq!((first.memory.text.as_str(), first.memory.title.as_deref()), ("On the pier.\r\n\r\nCold.", Some("05")));
+    assert_eq!((day(first).as_deref(), first.collections[0].name.as_str()), (Some("2024-03-05"), "2024/03"));
+    let source = first.memory.source.as_ref().expect("a source");
+    assert_eq!((source.importer.as_str(), source.id.as_str()), ("plain", "2024/03/05.txt"));
+    let second = by(&taken, "2024-03-06 14.30.txt");
+    assert_eq!(second.memory.text, "\u{65e5}\u{672c} ![](keepsake:attachment/p)");
+    assert_eq!((day(second).as_deref(), second.files[0].path.as_str()), (Some("2024-03-06"), "p.jpg"));
+    assert!(second.collections.is_empty());
+    assert_eq!((by(&taken, "empty.txt").memory.text.as_str(), day(by(&taken, "empty.txt"))), ("", None));
+    assert_eq!(by(&taken, "long.txt").memory.text, long);
+    assert_eq!(by(&taken, "deep/er/wide.TXT").memory.text, "a\u{1F600}");
+    let western = by(&taken, "it's \"said\" & <so>.txt");
+    assert_eq!((western.memory.title.as_deref(), western.memory.text.as_str()), (Some("it's \"said\" & <so>"), "naïve €"));
+    assert!(taken.problems.len() == 1 && taken.problems[0].contains("was read as Windows-1252"), "{:?}", taken.problems);
+    assert_eq!(
+        taken.passed_over,
+        [
+            ".hidden/a.txt (hidden, as settings of programs are)",
+            "lone.jpg (a photo, film or recording that no text names: import it with --format media)",
+            "table.xls (no text, and no text names it)",
+        ]
+    );
+    assert_eq!(take(space.path(), None).expect("readable").drafts, taken.drafts, "the same import twice is the same");
+}
+
+const PAGE: &str = "<!DOCTYPE html>\n<html lang=\"de-CH\"><head><meta charset=\"utf-8\"><meta name=\"Date\" content=\"2024-03-17T10:00:00+01:00\">
+<meta name=\"author\" content=\"A &amp; B\"><title>On the\n pier</title><style>p { color: red }</style><script>if (a<b && c) { '</p>' }</script></head>
+<body><!-- <p>not this</p> --><h1>Pier</h1><p>one <b>two</b><p>three <img src=\"img/a%20b.jpg\" alt=\"A boat\"><img src=\"../../etc/secret.jpg\">
+<img src=\"img/gone\"><a href=\"img/x.pdf#2\">paper</a> <a href=\"other.html\">other</a> <a href=\"https://a.example/p.jpg\">far</a>
+<ul><li>x<li>y</ul></body></html>";
+
+#[test]
+fn pages_say_what_they_are_and_show_their_files() {
+    let space = folder(&[
+        ("a/page.html", PAGE.as_bytes()),
+        ("a/img/a b.jpg", b"a photo"),
+        ("a/img/x.pdf", b"a paper"),
+        ("a/other.html", b"<title>Other</title><p>words"),
+        ("a/saved.htm", b"<p>saved <img src='saved_files/p.png'>"),
+        ("a/saved_files/p.png", b"a picture"),
+        ("a/saved_files/frame.html", b"<p>advertisement"),
+        ("2023-01-02.html", b"<meta name=date content=2020-01-01><p>words <time datetime=2019-01-01>then</time>"),
+        ("time.html", b"<p><time datetime=2019-01-01>then</time>"),
+        ("koi8.html", b"<meta http-equiv=Content-Type content='text/html; charset=koi8-r'><p>\xc1"),
+    ]);
+    let taken = take(space.path(), Some(Format::Plain)).expect("readable");
+    let page = by(&taken, "a/page.html");
+    let memory = &page.memory;
+    assert_eq!((memory.title.as_deref(), memory.language.as_deref()), (Some("On the pier"), Some("de-CH")));
+    assert_eq!(memory.when.instant.map(|at| at.to_string()).as_deref(), Some("2024-03-17T09:00:00Z"));
+    assert_eq!((memory.custom["author"].as_str(), memory.custom.contains_key("date")), (Some("A & B"), false));
+    for shown in [
+        "# Pier",
+        "one **two**\n\nthree ",
+        "![A boat](keepsake:attachment/a-b)",
+        "(../../etc/secret.jpg)",
+        "[paper](keepsake:attachment/x)",
+        "[other](other.html)",
+        "- x\n- y",
+    ] {
+        assert!(memory.text.contains(shown), "{shown}\n{}", memory.text);
+    }
+    assert!(!memory.text.contains("color") && !memory.text.contains("not this") && !memory.text.contains("&&"), "{}", memory.text);
+    let files: Vec<(&str, &str)> = page.files.iter().map(|file| (file.key.as_str(), file.path.as_str())).collect();
+    assert_eq!(files, [("a-b", "a/img/a b.jpg"), ("x", "a/img/x.pdf")]);
+    assert_eq!((memory.attachments[0].alt.as_deref(), memory.attachments[0].media_type.as_str()), (Some("A boat"), "image/jpeg"));
+    assert_eq!(by(&taken, "a/other.html").memory.text, "words");
+    assert_eq!(by(&taken, "a/saved.htm").files[0].path, "a/saved_files/p.png");
+    let named = by(&taken, "2023-01-02.html");
+    assert_eq!((day(named).as_deref(), named.memory.custom["date"].as_str()), (Some("2023-01-02"), Some("2020-01-01")));
+    assert_eq!(day(by(&taken, "time.html")).as_deref(), Some("2019-01-01"));
+    let koi8 = by(&taken, "koi8.html");
+    assert_eq!((koi8.files[0].path.as_str(), koi8.memory.attachments[0].media_type.as_str()), ("koi8.html", "text/html"));
+    let told = |words: &str| taken.problems.iter().filter(|problem| problem.contains(words)).count();
+    assert_eq!((told("secret.jpg is outside"), told("img/gone is not there"), told("in koi8-r")), (1, 1, 1), "{:?}", taken.problems);
+    assert_eq!(taken.problems.len(), 3, "{:?}", taken.problems);
+    assert_eq!(taken.passed_over, ["a/saved_files/frame.html (a part of a saved page or of a bag, and no text of its own)"]);
+
+    // A picture that arrives later makes it another version of the same memory.
+    fs::write(space.path().join("a/img/gone"), b"here").expect("written");
+    let later = take(space.path(), Some(Format::Plain)).expect("readable");
+    let (before, after) = (page.memory.source.as_ref().expect("a source"), by(&later, "a/page.html").memory.source.as_ref().expect("one"));
+    assert!(before.id == after.id && before.digest != after.digest);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_of_the_file_system_are_not_followed() {
+    let outside = folder(&[("secret.jpg", b"secret")]);
+    let space = folder(&[("a.html", b"<img src=link.jpg>"), ("b.txt", b"words")]);
+    std::os::unix::fs::symlink(outside.path().join("secret.jpg"), space.path().join("link.jpg")).expect("linked");
+    let taken = take(space.path(), None).expect("readable");
+    assert!(taken.drafts.len() == 2 && taken.drafts.iter().all(|draft| draft.files.is_empty()));
+    assert!(taken.problems.len() == 1 && taken.problems[0].contains("link.jpg is not there"), "{:?}", taken.problems);
+    assert_eq!(taken.passed_over, ["link.jpg (a link or a device, which is not followed)"]);
+}
+
+#[test]
+fn texts_beside_notes_are_read_with_them() {
+    let space = folder(&[
+        ("a.md", b"a note with [a list](list.txt)"),
+        ("list.txt", b"one"),
+        ("2024-03-05.txt", b"a diary"),
+        ("page.html", b"<p>words"),
+        ("layouts/base.html", b"<p>{{ .Title }}"),
+    ]);
+    assert_eq!(detected(space.path()), "markdown");
+    let taken = take(space.path(), None).expect("readable");
+    let read: Vec<(&str, &str)> = taken
+        .drafts
+        .iter()
+        .map(|draft| (draft.origin.as_str(), draft.memory.source.as_ref().expect("a source").importer.as_str()))
+        .collect();
+    assert_eq!(read, [("a.md", "markdown"), ("2024-03-05.txt", "plain"), ("page.html", "plain")]);
+    assert_eq!(by(&taken, "a.md").files[0].path, "list.txt", "what a note names is its own");
+    assert_eq!(taken.passed_over, ["layouts/base.html (a template of pages; --format plain imports it all the same)"]);
+}
+
+#[test]
+fn it_is_found_out_what_a_folder_of_texts_is() {
+    let space = folder(&[("diary.txt", b"words"), ("photo.jpg", b"?")]);
+    assert_eq!((detected(space.path()), detected(&space.path().join("diary.txt"))), ("media", "plain"));
+    fs::write(space.path().join("more.html"), "<p>words").expect("written");
+    assert_eq!(detected(space.path()), "plain");
+    fs::write(space.path().join("bagit.txt"), "BagIt-Version: 1.0").expect("written");
+    assert_eq!(detected(space.path()), "none", "an export of our own is no folder of texts");
+    let one = take(&space.path().join("diary.txt"), None).expect("readable");
+    assert_eq!((one.drafts.len(), one.drafts[0].memory.title.as_deref()), (1, Some("diary")));
+}
+
+#[test]
+fn genuine_pages_are_kept() {
+    let Some(path) = genuine("other-notes-apps/html") else { return };
+    let taken = take(&path, None).expect("it is found out what it is");
+    assert_eq!(taken.drafts.len(), 6);
+    let links = &by(&taken, "links.html").memory;
+    assert_eq!(links.title.as_deref(), Some("links.html"));
+    assert!(links.text.contains("- [embeds.html](embeds.html)") && links.text.contains("(https://example.com?example)"), "{}", links.text);
+    let tables = &by(&taken, "tables.html").memory.text;
+    assert!(tables.contains("| The Dispossessed | Le Guin | 1974 |") && tables.contains("Kyoto"), "{tables}");
+    assert!(taken.problems.iter().any(|problem| problem.contains("attachments/image.png is not there")), "{:?}", taken.problems);
+    assert!(taken.passed_over.is_empty(), "{:?}", taken.passed_over);
+}

@@ -1,6 +1,7 @@
 //! The containers of an export: a folder, a ZIP archive or a TAR.GZ archive, each a BagIt bag (RFC 8493) whose payload is
 //! the bundle's `data/`, or what a writer makes of it. Written front to back; the manifest waits in a file without a name.
 
+mod folder;
 mod sealed;
 
 use std::{
@@ -18,6 +19,7 @@ use zip::{
     write::{SimpleFileOptions, StreamWriter},
 };
 
+use self::folder::Folder;
 pub use self::sealed::{Seal, Sealed};
 
 /// How the name of an archive ends that is under a seal.
@@ -61,7 +63,7 @@ pub fn is_zipped(path: &Path) -> bool {
 }
 
 enum Out {
-    Folder(PathBuf, fs::File),
+    Folder(Folder),
     Zip(Box<ZipWriter<fs::File>>, String),
     /// Lengths follow what they are of, for nothing can be written twice.
     SealedZip(Box<ZipWriter<StreamWriter<Box<dyn Sealed>>>>, String),
@@ -140,8 +142,7 @@ impl BagWriter {
                 if part.exists() {
                     fs::remove_dir_all(&part)?;
                 }
-                fs::create_dir_all(&part)?;
-                Out::Folder(part.clone(), fs::File::open(&part)?)
+                Out::Folder(Folder::create(part.clone())?)
             }
             Container::Zip if seal.is_some() => Out::SealedZip(Box::new(ZipWriter::new_stream(sealed(seal)?)), root),
             Container::Zip => Out::Zip(Box::new(ZipWriter::new(fs::File::create(&part)?)), root),
@@ -183,18 +184,7 @@ impl BagWriter {
 
     fn write(&mut self, path: &str, at: Option<&Zoned>, length: u64, reader: &mut dyn Read) -> io::Result<()> {
         match &mut self.out {
-            Out::Folder(root, _) => {
-                let target = root.join(path);
-                if let Some(parent) = target.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                let mut file = fs::File::create(target)?;
-                io::copy(reader, &mut file)?;
-                if let Some(at) = at {
-                    file.set_modified(at.timestamp().into())?;
-                }
-                if cfg!(target_os = "linux") { Ok(()) } else { file.sync_data() }
-            }
+            Out::Folder(folder) => folder.write(path, at.map(|at| at.timestamp().into()), length, reader),
             Out::Zip(zip, root) => zip_in(zip, root, path, at, length, reader),
             Out::SealedZip(zip, root) => zip_in(zip, root, path, at, length, reader),
             Out::TarGz(tar, root) => {
@@ -282,11 +272,7 @@ fn zip_time(at: &Zoned) -> Option<zip::DateTime> {
 /// Ends a container: everything is on disk, and not only on its way there.
 fn end(out: Out) -> io::Result<()> {
     match out {
-        // One request for all files, instead of one each.
-        #[cfg(target_os = "linux")]
-        Out::Folder(_, opened) => Ok(rustix::fs::syncfs(opened)?),
-        #[cfg(not(target_os = "linux"))]
-        Out::Folder(_, opened) => opened.sync_all(),
+        Out::Folder(folder) => folder.end(),
         Out::Zip(zip, _) => zip.finish().map_err(io::Error::other)?.sync_all(),
         Out::SealedZip(zip, _) => end_sealed(zip.finish().map_err(io::Error::other)?.into_inner()),
         Out::TarGz(tar, _) => end_sealed(tar.into_inner()?.finish()?),

@@ -1,0 +1,149 @@
+//! A bag that is a folder. A million small files take the kernel as long as making what is in them takes us: a thread of its own writes them.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
+    time::SystemTime,
+};
+
+/// Longer files are written by who adds them.
+const SMALL_BYTES: u64 = 64 << 10;
+/// So many small ones wait at most.
+const WAITING: usize = 64;
+
+struct Small {
+    path: PathBuf,
+    at: Option<SystemTime>,
+    bytes: Vec<u8>,
+}
+
+/// Writes files below a folder.
+pub(super) struct Folder {
+    root: PathBuf,
+    opened: fs::File,
+    last: PathBuf,
+    small: Option<SyncSender<Small>>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Folder {
+    /// Makes the folder, which may be there.
+    pub fn create(root: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&root)?;
+        let opened = fs::File::open(&root)?;
+        let (small, waiting) = sync_channel(WAITING);
+        let writer = thread::Builder::new().name("bag".into()).spawn(move || write_all(&waiting))?;
+        Ok(Self { root, opened, last: PathBuf::new(), small: Some(small), writer: Some(writer) })
+    }
+
+    /// Writes a file, now or soon; what fails later is told by the next call, or at the end.
+    pub fn write(&mut self, path: &str, at: Option<SystemTime>, length: u64, reader: &mut dyn Read) -> io::Result<()> {
+        let path = self.root.join(path);
+        if length > SMALL_BYTES {
+            return put(&path, at, &mut self.last, |file| io::copy(reader, file).map(drop));
+        }
+        let mut bytes = Vec::with_capacity(length as usize);
+        // Whether there is more than was announced, the caller asks.
+        reader.take(length).read_to_end(&mut bytes)?;
+        let sent = self.small.as_ref().is_some_and(|small| small.send(Small { path, at, bytes }).is_ok());
+        if sent { Ok(()) } else { self.join().and_then(|()| Err(io::Error::other("the folder was ended before"))) }
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        self.small = None;
+        match self.writer.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(written)) => written,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Waits until everything is on disk, and not only on its way there.
+    pub fn end(mut self) -> io::Result<()> {
+        self.join()?;
+        // One request for all files, instead of one each.
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&self.opened)?;
+        #[cfg(not(target_os = "linux"))]
+        self.opened.sync_all()?;
+        Ok(())
+    }
+}
+
+impl Drop for Folder {
+    /// Nobody writes into a folder any more that is to be removed.
+    fn drop(&mut self) {
+        self.small = None;
+        if let Some(writer) = self.writer.take() {
+            // Whoever lets go of it has another error to tell.
+            drop(writer.join());
+        }
+    }
+}
+
+fn write_all(waiting: &Receiver<Small>) -> io::Result<()> {
+    let mut last = PathBuf::new();
+    while let Ok(Small { path, at, bytes }) = waiting.recv() {
+        put(&path, at, &mut last, |file| file.write_all(&bytes))?;
+    }
+    Ok(())
+}
+
+/// `last` is the folder that was made last: files come folder by folder.
+fn put(path: &Path, at: Option<SystemTime>, last: &mut PathBuf, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| parent != last) {
+        fs::create_dir_all(parent)?;
+        *last = parent.to_owned();
+    }
+    let mut file = fs::File::create(path)?;
+    write(&mut file)?;
+    if let Some(at) = at {
+        file.set_modified(at)?;
+    }
+    // Elsewhere nothing flushes all files at once.
+    if cfg!(target_os = "linux") { Ok(()) } else { file.sync_data() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_large_files_stand_there() {
+        let space = tempfile::tempdir().expect("a folder");
+        let root = space.path().join("bag");
+        let mut folder = Folder::create(root.clone()).expect("made");
+        let lengths = [0, 1, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES];
+        for length in lengths {
+            for number in 0..40_u8 {
+                let bytes = vec![number; length as usize];
+                folder.write(&format!("{length}/{number}"), None, length, &mut bytes.as_slice()).expect("written");
+            }
+        }
+        folder.end().expect("on disk");
+        for length in lengths {
+            for number in 0..40_u8 {
+                assert!(
+                    fs::read(root.join(format!("{length}/{number}"))).expect("read") == vec![number; length as usize],
+                    "{length} {number}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_fails_later_is_told() {
+        let space = tempfile::tempdir().expect("a folder");
+        let root = space.path().join("bag");
+        let mut folder = Folder::create(root.clone()).expect("made");
+        fs::write(root.join("one"), "no folder").expect("written");
+        let mut add = |name: &str| folder.write(name, None, 1, &mut &b"x"[..]);
+        let told = (0..2 * WAITING + 2).find_map(|_| add("one/below").err());
+        let told = told.unwrap_or_else(|| folder.end().expect_err("it cannot be written"));
+        assert!(!told.to_string().contains("ended before"), "{told}");
+        assert!(!root.join("one/below").exists());
+    }
+}

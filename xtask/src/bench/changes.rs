@@ -1,12 +1,12 @@
 //! `cargo xtask bench changes [MEMORIES …]`: what the same 100 scattered edits cost in vaults of different sizes, beside stock
 //! restic on the same homes, and how much memory the verbs that look after a repository take.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use serde_json::Value;
 
 use super::{
-    measuring::{Tools, text},
+    measuring::{Tools, measure, text},
     vault::write_diary,
 };
 use crate::say;
@@ -50,8 +50,11 @@ fn one(tools: &Tools, memories: u32) -> Result<(), String> {
         for id in ids.iter().skip(round).step_by(step).take(EDITS) {
             keepsake(&["memory", "edit", id, "--text", &format!("edited in round {round}"), "-q"])?;
         }
+        // Neither waits at a disk that is busy with what the other, or the edits, wrote.
+        measure(&mut Command::new("sync"))?;
         let measured = keepsake(&["backup", "--json"])?;
         seconds.push(measured.seconds);
+        measure(&mut Command::new("sync"))?;
         peers.push(tools.restic_backup(space.path())?.seconds);
         last = serde_json::from_str(measured.output.lines().last().unwrap_or_default()).map_err(|e| e.to_string())?;
     }

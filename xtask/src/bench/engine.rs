@@ -1,5 +1,5 @@
 //! `cargo xtask bench engine [MIB] [FILES] [FOLDER …]`: a folder backed up, backed up again unchanged, verified and restored by
-//! this program and by its peers; without folders to do it in, on a memory file system and on disk, where it needs about nine times MIB.
+//! this program and by its peers; without folders to do it in, on a memory file system and on disk, where it needs about fifteen times MIB.
 
 use std::{
     fs,

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tests tell what they did not run")]
 
 mod bad_input;
+mod batch;
 mod clouds;
 mod imports;
 mod leaving;

@@ -15,6 +15,7 @@ mod shares;
 mod sharing;
 mod shelf;
 mod stock;
+mod together;
 mod unsealing;
 mod writing;
 
@@ -25,14 +26,14 @@ use std::{
 
 use keepsake_formats::{media::MediaOptions, tables::Dialect};
 use keepsake_record::OwnerId;
-use keepsake_vault::{Lease, Outcome, VaultError};
+use keepsake_vault::{Lease, Moment, Outcome};
 use serde::Serialize;
 use serde_json::json;
 
-use self::{
-    depot::Away,
-    job::{Asked, Job, lease_name},
-    writing::{Omission, folder_of},
+pub(crate) use self::{
+    depot::{Away, Depot},
+    job::{Asked, Begin, Job, fingerprint, lease_name, remove},
+    running::REMADE_MAX,
 };
 pub use self::{
     job::{ExportPart, ExportState},
@@ -42,7 +43,13 @@ pub use self::{
         Expiry, Fetched, MadeShare, OpenShare, ShareDenied, ShareOptions, ShareReader, ShareState, ShareToken, ShareView, SharedFile,
     },
     shelf::{ExportSince, ExportSummary},
+    together::{BatchItem, BatchMade},
     unsealing::Unsealed,
+};
+use self::{
+    running::Run,
+    together::Seat,
+    writing::{Omission, folder_of},
 };
 use crate::{Custody, CustodyError, CustodyResult, Filter, Monitor};
 
@@ -123,8 +130,20 @@ impl Custody {
     /// # Errors
     /// Something is at the target, or it cannot be written. Parts that are whole stay. What cannot be read is in the report.
     pub async fn export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportReport> {
+        self.export_at_moment(owner, options, None, None, monitor).await
+    }
+
+    /// Exports as one of several: at a moment that they share, from a seat where they are read together.
+    async fn export_at_moment(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        moment: Option<Moment>,
+        seat: Option<&Seat>,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ExportReport> {
         let result = match options.settled() {
-            Ok(options) => self.run_export(owner, &options, monitor).await,
+            Ok(options) => self.run_export(owner, &options, moment, seat, monitor).await,
             Err(error) => Err(error),
         };
         self.audited_export(owner, &options.out, result, |report| report.skipped.len()).await
@@ -137,7 +156,7 @@ impl Custody {
     pub async fn plan_export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportPlan> {
         let result = async {
             let options = options.settled()?;
-            let away = self.away(&options).await?;
+            let away = self.away(&options.out, options.destination.as_deref()).await?;
             check(&options, away.as_ref())?;
             let moment = self.vault.head(owner).await?.moment();
             let job = self.waiting_for(Job::new(owner, Asked::of(&options, away)?, moment, self.now()));
@@ -173,38 +192,23 @@ impl Custody {
         self.audited(Some(owner), "export", &subject, result).await
     }
 
-    async fn run_export(&self, owner: OwnerId, options: &ExportOptions, monitor: Arc<dyn Monitor>) -> CustodyResult<ExportReport> {
-        let away = self.away(options).await?;
+    async fn run_export(
+        &self,
+        owner: OwnerId,
+        options: &ExportOptions,
+        moment: Option<Moment>,
+        seat: Option<&Seat>,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<ExportReport> {
+        let away = self.away(&options.out, options.destination.as_deref()).await?;
         check(options, away.as_ref())?;
         let asked = Asked::of(options, away)?;
-        let lease = self.lease(&lease_name(&asked.out)).await?;
-        let work = async |lease: &Lease| {
-            let found = self.jobs(owner).await?.into_iter().rev().find(|job| job.state == ExportState::Begun && job.asked == asked);
-            let mut began_anew = None;
-            if let Some(job) = found {
-                if options.anew {
-                    self.discard(owner, job).await?;
-                } else {
-                    match self.go_on(owner, options, job.clone(), true, lease, monitor.clone()).await {
-                        Err(CustodyError::Vault(error @ VaultError::Passed { .. })) => {
-                            if job.parts.iter().any(Option::is_some) {
-                                // They may hold what the vault does not any more.
-                                return Err(CustodyError::Refused(format!(
-                                    "{error}; the parts of it that are there stay: `keepsake export --anew` removes them and begins again, another --out leaves them"
-                                )));
-                            }
-                            self.discard(owner, job).await?;
-                            began_anew = Some(error.to_string());
-                        }
-                        other => return other,
-                    }
-                }
-            }
-            let moment = self.vault.head(owner).await?.moment();
-            let job = self.waiting_for(Job::new(owner, asked.clone(), moment, self.now()));
-            Ok(ExportReport { began_anew, ..self.go_on(owner, options, job, false, lease, monitor.clone()).await? })
+        let work = async |job, is_resumed, lease: &Lease| {
+            self.go_on(&Run { owner, options, lease, monitor: monitor.clone(), seat }, job, is_resumed).await
         };
-        self.while_leased(lease, work).await
+        let begin = Begin { anew: options.anew, moment };
+        let (report, began_anew) = self.begun_or_new(owner, asked, begin, work).await?;
+        Ok(ExportReport { began_anew, ..report })
     }
 }
 

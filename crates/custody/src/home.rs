@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use keepsake_formats::programs::Programs;
 use keepsake_record::{InstanceId, Owner, OwnerId, OwnerSettings, Timestamp, layout::ShardLimits};
 use keepsake_repository::SystemAmbient;
 use keepsake_storage::{LocalStore, Store};
@@ -31,6 +32,8 @@ pub struct Custody {
     pub(crate) limits: ShardLimits,
     pub(crate) faults: Option<Faults>,
     pub(crate) open_places: OpenPlaces,
+    /// Programs of others that exports ask.
+    pub(crate) programs: Programs,
     instance: InstanceId,
 }
 
@@ -185,6 +188,7 @@ impl Custody {
             limits: ShardLimits::FORMAT,
             faults: None,
             open_places: OpenPlaces::default(),
+            programs: Programs::of_path(environment.get("PATH").map_or("", String::as_str)),
             instance,
         })
     }
@@ -202,6 +206,14 @@ impl Custody {
     #[must_use]
     pub fn with_faults_for_tests(mut self, faults: Faults) -> Self {
         self.faults = Some(faults);
+        self
+    }
+
+    /// Asks these programs instead of those that are installed.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_programs_for_tests(mut self, programs: Programs) -> Self {
+        self.programs = programs;
         self
     }
 

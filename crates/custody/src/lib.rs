@@ -55,14 +55,16 @@ mod without;
 
 pub use ambient::SystemClock;
 pub use backup::{BackupKind, BackupReport, LAYOUT_VERSION, Skipped};
-pub use books::{BookOptions, BookReport, VolumeFile};
+pub use books::{BookOptions, BookReport, MadeBook, VolumeFile};
 pub use bundle::Bundle;
 pub use collections::CollectionSummary;
 pub use config::{Config, Origin, Setting};
 pub use copies::RepositoryView;
 pub use elsewhere::Elsewhere;
 pub use error::{CustodyError, CustodyResult, ErrorKind};
-pub use export::{BagFormat, ExportOptions, ExportPart, ExportPlan, ExportReport, ExportSince, ExportState, ExportSummary};
+pub use export::{
+    BagFormat, BatchItem, BatchMade, ExportOptions, ExportPart, ExportPlan, ExportReport, ExportSince, ExportState, ExportSummary,
+};
 pub use export::{
     Expiry, Fetched, MadeShare, OpenShare, ShareDenied, ShareOptions, ShareReader, ShareState, ShareToken, ShareView, SharedFile,
 };

@@ -7,7 +7,9 @@ mod checking;
 mod export;
 mod files;
 mod giving_up;
+mod leftovers;
 mod making;
+mod place;
 mod shelf;
 
 use std::{path::Path, sync::Arc};

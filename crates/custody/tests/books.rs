@@ -49,11 +49,12 @@ impl Noting {
 fn options(home: &Home) -> BookOptions {
     let out = home.folder.path().join("out").join("book.pdf");
     fs::create_dir_all(out.parent().expect("a folder")).expect("made");
-    BookOptions { out, filter: None, title: None, language: None, paper: Paper::A5, with_data: true }
+    BookOptions { out, with_data: true, ..BookOptions::default() }
 }
 
 async fn made(home: &Home, typesetter: &Arc<Noting>) -> CustodyResult<BookReport> {
-    home.custody.export_book(home.owner, &options(home), typesetter.clone(), Arc::new(Silent)).await
+    let made = home.custody.export_book(home.owner, &options(home), typesetter.clone(), Arc::new(Silent)).await;
+    made.map(|made| made.report)
 }
 
 fn names(home: &Home) -> Vec<String> {
@@ -164,7 +165,12 @@ async fn nothing_that_is_there_is_replaced() {
     fs::write(&other, "somebody else's").expect("written");
     let refused = made(&home, &Arc::default()).await.expect_err("it is there already").to_string();
     assert!(refused.contains("book-2.pdf is there already"), "{refused}");
-    assert_eq!((names(&home), fs::read_to_string(&other).expect("read").as_str()), (vec!["book-2.pdf".to_owned()], "somebody else's"));
+    // The volume that is whole stays, and the next call goes on after it.
+    assert_eq!(names(&home), ["book-1.pdf", "book-2.pdf"]);
+    assert_eq!(fs::read_to_string(&other).expect("read"), "somebody else's");
+    fs::rename(&other, other.with_file_name("theirs.pdf")).expect("moved");
+    made(&home, &Arc::default()).await.expect("made");
+    assert_eq!(names(&home), ["book-1.pdf", "book-2.pdf", "book.manifest.json", "theirs.pdf"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use keepsake_record::Sha256Digest;
 use crate::support::{Home, data, files, home};
 
 #[derive(Default)]
-struct Noting {
+pub struct Noting {
     sheets: Mutex<Vec<Sheet>>,
 }
 
@@ -33,11 +33,11 @@ impl Setter for Noting {
     }
 }
 
-fn export(home: &Home, template: &str, name: &str) -> TemplateExport {
+pub fn export(home: &Home, template: &str, name: &str) -> TemplateExport {
     TemplateExport { template: template.into(), out: home.folder.path().join(name), ..TemplateExport::default() }
 }
 
-async fn made(home: &Home, options: &TemplateExport) -> CustodyResult<TemplateReport> {
+pub async fn made(home: &Home, options: &TemplateExport) -> CustodyResult<TemplateReport> {
     home.custody.export_template(home.owner, options, Arc::<Noting>::default(), Arc::new(Silent)).await
 }
 
@@ -45,7 +45,7 @@ fn read(home: &Home, name: &str) -> String {
     fs::read_to_string(home.folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-async fn add(home: &Home, title: &str, date: Option<&str>, text: &str, attach: Vec<PathBuf>) {
+pub async fn add(home: &Home, title: &str, date: Option<&str>, text: &str, attach: Vec<PathBuf>) {
     let (title, tags) = (Some(title.to_owned()), vec!["a/b".to_owned()]);
     // Of some year: nobody knows the day.
     let date = Some(date.unwrap_or("199X").to_owned());
@@ -53,14 +53,14 @@ async fn add(home: &Home, title: &str, date: Option<&str>, text: &str, attach: V
     home.custody.add_memory(home.owner, &draft).await.expect("added");
 }
 
-fn photo(home: &Home, name: &str, seed: u64) -> PathBuf {
+pub fn photo(home: &Home, name: &str, seed: u64) -> PathBuf {
     let path = home.folder.path().join(name);
     fs::write(&path, drawn_photo(seed, 60, 40)).expect("written");
     path
 }
 
 /// Writes an own template.
-fn write(home: &Home, name: &str, manifest: &str, files: &[(&str, &str)]) -> PathBuf {
+pub fn write(home: &Home, name: &str, manifest: &str, files: &[(&str, &str)]) -> PathBuf {
     let folder = home.path().join("templates").join(name);
     fs::create_dir_all(&folder).expect("made");
     fs::write(folder.join("template.toml"), format!("name = \"{name}\"\ndescription = \"d\"\n{manifest}")).expect("written");
@@ -75,7 +75,7 @@ async fn problems(home: &Home, name: &str) -> Vec<String> {
     check.problems.iter().map(ToString::to_string).collect()
 }
 
-fn told<T>(result: CustodyResult<T>, kind: ErrorKind) -> String {
+pub fn told<T>(result: CustodyResult<T>, kind: ErrorKind) -> String {
     let error: CustodyError = result.err().expect("an error");
     assert_eq!(error.kind(), kind, "{error}");
     error.to_string()

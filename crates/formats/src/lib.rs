@@ -4,7 +4,7 @@
 //! whatever could not be read is named with its place and reason. [`bag`] writes and reads the containers that exports
 //! come in, [`tables`] makes CSV of memories, [`xml`] XML, [`markdown`] a file of each,
 //! [`site`] pages for a browser, [`epub`] books for readers, [`media`] folders for photo programs with what [`xmp`] tells of each file. [`text`] reads the Markdown of memories for everybody who sets it in another way, [`pictures`] makes their photos fit to be
-//! shown, and [`book`] is what a typesetter is given. Nothing here knows of the vault, of its SQL or of the network.
+//! shown, with [`programs`] of others where it has to, and [`book`] is what a typesetter is given. Nothing here knows of the vault, of its SQL or of the network.
 
 pub mod bag;
 pub mod book;
@@ -17,6 +17,7 @@ pub mod matrix;
 pub mod media;
 pub mod names;
 pub mod pictures;
+pub mod programs;
 pub mod site;
 pub mod tables;
 pub mod template;

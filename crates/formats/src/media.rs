@@ -4,11 +4,11 @@
 //! was done, and which original it comes from.
 
 mod converting;
+mod films;
 mod groups;
 mod list;
 mod options;
 mod paths;
-mod programs;
 mod sources;
 
 use std::{
@@ -28,7 +28,6 @@ use self::{
     groups::{groups, sidecar_of},
     list::List,
     paths::Paths,
-    programs::Programs,
 };
 pub use self::{
     converting::PictureFormat,
@@ -37,6 +36,7 @@ pub use self::{
 };
 use crate::{
     copies,
+    programs::Programs,
     xmp::{self, Things, Told},
 };
 
@@ -62,7 +62,7 @@ pub struct Media<'a> {
     folders: BTreeMap<String, String>,
     paths: Paths,
     list: List,
-    programs: Programs,
+    programs: &'a Programs,
     space: PathBuf,
 }
 
@@ -89,25 +89,16 @@ struct Prepared<'m> {
 }
 
 impl<'a> Media<'a> {
-    /// Begins; what has to wait waits in files in `space`.
+    /// Begins; what has to wait waits in files in `space`, and programs that are asked work there.
     ///
     /// # Errors
     /// `space` cannot be written.
-    pub fn new(options: MediaOptions, sources: &'a dyn Sources, space: &Path) -> io::Result<Self> {
+    pub fn new(options: MediaOptions, sources: &'a dyn Sources, programs: &'a Programs, space: &Path) -> io::Result<Self> {
         let mut paths = Paths::default();
         paths.claim("", LIST, &[]);
         paths.claim("", options.layout.nowhere(), &[]);
         let (list, space) = (List::new(space)?, space.to_owned());
-        Ok(Self {
-            options,
-            sources,
-            things: Things::default(),
-            folders: BTreeMap::new(),
-            paths,
-            list,
-            programs: Programs::default(),
-            space,
-        })
+        Ok(Self { options, sources, things: Things::default(), folders: BTreeMap::new(), paths, list, programs, space })
     }
 
     /// Takes a line of a file that is not memories, all of them before the first memory. What no file tells of is passed over.
@@ -286,13 +277,14 @@ impl<'a> Media<'a> {
         let made = match (&file.body, file.attachment.media_type.split('/').next()) {
             (_, Some("image")) if is_raw(file.attachment) => Err("raw files are not developed here".into()),
             (Body::Held(bytes), Some("image")) => {
-                let (programs, space) = (&mut self.programs, self.space.as_path());
-                converting::guarded(|| converting::picture(bytes, file.attachment, convert, side_max, programs, space))
+                let (programs, space) = (self.programs, self.space.as_path());
+                converting::guarded(|| converting::picture(bytes, convert, side_max, programs, space))
             }
             (_, Some("image")) => Err("a picture so long that it is not decoded".into()),
             (_, Some("video" | "audio")) => {
                 let copied = || self.sources.open(&file.medium.sha256, file.medium.bytes);
-                self.programs.film(file.attachment, side_max, convert.is_some(), copied, &|| self.sources.is_stopped(), &self.space)
+                let stopped = || self.sources.is_stopped();
+                films::film(file.attachment, side_max, convert.is_some(), copied, &stopped, self.programs, &self.space)
             }
             _ => Ok(None),
         };

@@ -1,12 +1,15 @@
 //! Photos as every reader and printer knows them: decoded within bounds, upright, in plain colours, no larger than they can be seen.
 
-use std::io::Cursor;
+use std::{io::Cursor, path::Path};
 
 use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType, metadata::Orientation,
 };
 
-use crate::copies;
+use crate::{
+    copies,
+    programs::{self, Programs},
+};
 
 /// No picture is decoded with more pixels on a side,
 const SIDE_MAX: u32 = 30_000;
@@ -31,7 +34,19 @@ pub struct Picture {
 /// # Errors
 /// Why it is no picture that can be shown, as a sentence.
 pub fn printable(original: &[u8], side_max: u32) -> Result<Picture, String> {
-    let Decoded { picture, .. } = decoded(original, Some(side_max))?;
+    written(decoded(original, Some(side_max))?)
+}
+
+/// As [`printable`], also of HEIC and AVIF where a program that decodes them is installed; it works in a folder in `space`.
+///
+/// # Errors
+/// Why it is no picture that can be shown, as a sentence.
+pub fn printable_with(original: &[u8], side_max: u32, programs: &Programs, space: &Path) -> Result<Picture, String> {
+    written(decoded_with(original, Some(side_max), programs, space)?)
+}
+
+fn written(decoded: Decoded) -> Result<Picture, String> {
+    let picture = decoded.picture;
     let (mut jpeg, width, height) = (Vec::new(), picture.width(), picture.height());
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
     on_white(picture).write_with_encoder(encoder).map_err(|e| format!("it cannot be written anew: {e}"))?;
@@ -53,6 +68,21 @@ pub(crate) struct Decoded {
 /// # Errors
 /// Why it is no picture that can be shown, as a sentence.
 pub(crate) fn decoded(original: &[u8], side_max: Option<u32>) -> Result<Decoded, String> {
+    pixels(original, side_max, true)
+}
+
+/// As [`decoded`], also of HEIC and AVIF where a program that decodes them is installed; it works in a folder in `space`.
+///
+/// # Errors
+/// Why it is no picture that can be shown, as a sentence.
+pub(crate) fn decoded_with(original: &[u8], side_max: Option<u32>, programs: &Programs, space: &Path) -> Result<Decoded, String> {
+    let Some(foreign) = programs::foreign(original) else { return decoded(original, side_max) };
+    let png = programs.still(original, foreign.ending, space)?;
+    // It is upright, whatever the EXIF that may have come with it says of how the original is turned.
+    pixels(&png, side_max, false).map_err(|reason| format!("what libheif's program made of it is no picture: {reason}"))
+}
+
+fn pixels(original: &[u8], side_max: Option<u32>, is_turned: bool) -> Result<Decoded, String> {
     let mut reader = ImageReader::new(Cursor::new(original)).with_guessed_format().map_err(|e| e.to_string())?;
     let format = reader.format().ok_or("no picture of a kind that is known here")?;
     reader.limits(limits());
@@ -66,7 +96,9 @@ pub(crate) fn decoded(original: &[u8], side_max: Option<u32>) -> Result<Decoded,
     if let Some(most) = larger {
         picture = picture.resize(most, most, FilterType::Triangle);
     }
-    picture.apply_orientation(copies::turned_by(original, format, turned));
+    if is_turned {
+        picture.apply_orientation(copies::turned_by(original, format, turned));
+    }
     Ok(Decoded { picture, format, profile, is_as_large: larger.is_none() })
 }
 
@@ -127,6 +159,25 @@ mod tests {
         let back = image::load_from_memory(&small.jpeg).expect("a JPEG").into_rgb8();
         assert_eq!((back.dimensions(), (small.width, small.height)), ((200, 50), (200, 50)));
         assert!(back.get_pixel(150, 40).0.iter().all(|channel| *channel > 250), "clear is white");
+    }
+
+    #[test]
+    fn what_a_program_made_upright_is_not_turned_again() {
+        use crate::programs::tests::{begins, stand_in};
+        // Its EXIF says that it is to be turned: libheif 1.15 copies that beside pixels that it has turned.
+        let mut chunk = b"eXIfII*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        let length = u32::try_from(chunk.len() - 4).expect("short").to_be_bytes();
+        chunk.extend(crc(&chunk).to_be_bytes());
+        let mut made = png(&DynamicImage::new_rgb8(20, 10));
+        drop(made.splice(33..33, length.into_iter().chain(chunk)));
+        let (bin, space) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        std::fs::write(bin.path().join("picture"), &made).expect("written");
+        stand_in(bin.path(), "heif-dec", "cp \"$(dirname \"$0\")/picture\" \"$2\"");
+        let programs = Programs::new(vec![bin.path().to_owned()]).within(20);
+        let sides = |picture: Picture| (picture.width, picture.height);
+        assert_eq!(printable(&made, 100).map(sides), Ok((10, 20)));
+        assert_eq!(printable_with(&begins(&[b"heic"]), 100, &programs, space.path()).map(sides), Ok((20, 10)));
+        assert_eq!(printable_with(&made, 100, &programs, space.path()).map(sides), Ok((10, 20)), "this one is no program's");
     }
 
     #[test]

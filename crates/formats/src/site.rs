@@ -12,7 +12,11 @@ mod photos;
 mod search;
 mod shelves;
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use keepsake_record::{Collection, Memory, MemoryId, Owner, Person, Place, Sha256Digest, Tag, Timestamp};
 use serde::de::DeserializeOwned;
@@ -26,7 +30,7 @@ use self::{
     search::Search,
     shelves::{Shelf, Shelves},
 };
-use crate::{markup::Markup, names::Names, text, told};
+use crate::{markup::Markup, names::Names, programs::Programs, text, told};
 
 const STYLE: &str = include_str!("site/site.css");
 const SCRIPT: &str = include_str!("site/search.js");
@@ -57,13 +61,21 @@ pub trait Originals: Sync {
     fn read(&self, digest: &Sha256Digest, length: u64) -> Result<Vec<u8>, String>;
 }
 
+/// What pictures are made of, and with.
+struct Making<'a> {
+    originals: &'a dyn Originals,
+    programs: &'a Programs,
+    /// Where programs work.
+    space: PathBuf,
+}
+
 /// Takes files as they are made: their paths, and what is in them.
 pub type Out<'a> = dyn FnMut(&str, &[u8]) -> io::Result<()> + 'a;
 
 /// Writes a site.
 pub struct Site<'a> {
     frame: Frame,
-    originals: &'a dyn Originals,
+    making: Making<'a>,
     names: Names,
     shelves: Shelves,
     index: Index,
@@ -80,14 +92,14 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// A site that shows an instant; what has to wait waits in a file in `space`.
+    /// A site that shows an instant; what has to wait waits in a file in `space`, and programs that are asked work there.
     ///
     /// # Errors
     /// `space` cannot be written.
-    pub fn new(date: Timestamp, originals: &'a dyn Originals, space: &Path) -> io::Result<Self> {
+    pub fn new(date: Timestamp, originals: &'a dyn Originals, programs: &'a Programs, space: &Path) -> io::Result<Self> {
         Ok(Self {
             frame: Frame::new(About { title: "Memories".into(), language: "en".into(), date }),
-            originals,
+            making: Making { originals, programs, space: space.to_owned() },
             names: Names::default(),
             shelves: Shelves::default(),
             index: Index::new(space)?,
@@ -161,7 +173,7 @@ impl<'a> Site<'a> {
         let mut rest = memories.as_slice();
         while !rest.is_empty() {
             let (some, others) = rest.split_at(photos::batch(rest));
-            let problems = self.photos.prepare(some, self.originals, out)?;
+            let problems = self.photos.prepare(some, &self.making, out)?;
             self.skipped.extend(problems);
             some.iter().try_for_each(|memory| self.show(memory, out))?;
             rest = others;

@@ -13,10 +13,13 @@ use crate::words;
 pub struct Export {
     #[command(subcommand)]
     pub verb: Option<ExportVerb>,
-    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `media` are the files themselves, for photo programs; `pdf` and `epub` are books
-    #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
-    pub format: ExportFormat,
-    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub; an archive may also be a URL such as s3://BUCKET/NAME.zip
+    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `media` are the files themselves, for photo programs; `pdf` and `epub` are books. Several, such as `json,html,epub`, are made of one read
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "json")]
+    pub format: Vec<ExportFormat>,
+    /// Of each owner one; their names become part of what is made
+    #[arg(long, conflicts_with_all = ["template", "owner"])]
+    pub every_owner: bool,
+    /// What to make: a folder, NAME.zip or NAME.tar.gz; of a book, NAME.pdf or NAME.epub; archives and books may also be a URL such as s3://BUCKET/NAME.zip. Of several formats, NAME.zip becomes NAME-json.zip, NAME-html.zip, NAME.epub
     #[arg(long, value_name = "PATH", required = true)]
     pub out: Option<PathBuf>,
     /// Instead of a format: fill in a template, such as `letter`, `photo-book`, `journal` or `legal`; `keepsake template list` tells which there are
@@ -99,6 +102,8 @@ pub enum Convert {
     Png,
     /// Every pixel as it is, smaller than PNG
     Webp,
+    /// The smallest, if libheif's heif-enc or libavif's avifenc is installed
+    Avif,
 }
 
 #[derive(Subcommand)]

@@ -1,26 +1,28 @@
 //! `export`.
 
+mod batch;
+mod telling;
+
 use std::{path::PathBuf, sync::Arc};
 
 use keepsake_custody::{
-    BagFormat, BookOptions, BookReport, CustodyError, CustodyResult, Dialect, Epub, ExportOptions, ExportReport, ExportState,
-    ExportSummary, Layout, MediaOptions, Paper, PictureFormat, Typesetter,
+    BagFormat, BatchItem, BookOptions, CustodyError, CustodyResult, Dialect, Epub, ExportOptions, Layout, MediaOptions, Paper,
+    PictureFormat, SealTo, Typesetter,
 };
 use keepsake_press::{Fonts, Press};
 use serde_json::json;
 
+pub(super) use self::telling::tell_left_out;
+use self::telling::{tell_bag, tell_begun, tell_made};
 use crate::{
-    args,
+    args::{self, ExportFormat},
     commands::{Context, exports, filled, secrets},
-    exit::{COMPLETE, SKIPPED},
+    exit::COMPLETE,
     words,
 };
 
 /// Where systems keep fonts.
 const FONT_FOLDERS: [&str; 4] = ["/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts"];
-/// So many of what could not be shown are named; `--json` and the manifest name all.
-const NAMED: usize = 20;
-
 pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
     if let Some(verb) = &args.verb {
         return exports::run(context, verb).await;
@@ -29,47 +31,88 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         refuse_with_template(args)?;
         return filled::run(context, args, template).await;
     }
+    if args.format.len() > 1 || args.every_owner {
+        return batch::run(context, args).await;
+    }
+    let format = args.format.first().copied().unwrap_or(ExportFormat::Json);
+    refuse_unfit(args, &[format])?;
+    match item(args, format, args.out.clone().unwrap_or_default(), secrets::seal(&args.whither)?)? {
+        BatchItem::Bag(options) => bag(context, args, &options).await,
+        BatchItem::Book(options, typesetter) => book(context, &options, typesetter).await,
+    }
+}
+
+/// Refuses what belongs to none of the formats that are asked for, or not to all of them.
+fn refuse_unfit(args: &args::Export, formats: &[ExportFormat]) -> CustodyResult<()> {
+    let has = |format| formats.contains(&format);
+    let refused = |text: &str| Err(CustodyError::Usage(text.into()));
     let of_book = args.title.is_some() || args.language.is_some() || args.paper.is_some() || args.with_data || !args.fonts.is_empty();
-    let is_book = matches!(args.format, args::ExportFormat::Pdf | args::ExportFormat::Epub);
-    let of_media = of_media(args);
-    match args.format {
-        format if of_media && format != args::ExportFormat::Media => Err(CustodyError::Usage(
-            "--layout, --embed, --convert and --max-side belong to the files themselves: add --format media".into(),
-        )),
-        format if args.dialect.is_some() && format != args::ExportFormat::Csv => {
-            Err(CustodyError::Usage("--dialect belongs to tables: add --format csv".into()))
-        }
-        _ if of_book && !is_book => Err(CustodyError::Usage(
-            "--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf or epub".into(),
-        )),
-        args::ExportFormat::Epub if args.paper.is_some() || !args.fonts.is_empty() => {
-            Err(CustodyError::Usage("--paper and --fonts are for paper: the reader of an EPUB chooses its own".into()))
-        }
-        args::ExportFormat::Pdf | args::ExportFormat::Epub if args.for_sharing => Err(CustodyError::Usage(
-            "a book has no such form yet: its pictures hold nothing but the picture; leave --for-sharing out and say --filter sensitivity:normal".into(),
-        )),
-        args::ExportFormat::Pdf | args::ExportFormat::Epub if args.whither.is_encrypted() || is_away(args) => {
-            Err(CustodyError::Usage(
-                "--encrypt, --encrypt-to, --destination and URLs belong to archives: a book is made as files here, which `age` encrypts and any program sends".into(),
-            ))
-        }
-        args::ExportFormat::Pdf | args::ExportFormat::Epub if args.part_size.is_some() || args.anew || args.dry_run => {
-            Err(CustodyError::Usage("--part-size, --dry-run and --anew belong to bags: a book ends its volumes by itself".into()))
-        }
-        args::ExportFormat::Json => bag(context, args, BagFormat::Json).await,
-        args::ExportFormat::Xml => bag(context, args, BagFormat::Xml).await,
-        args::ExportFormat::Markdown => bag(context, args, BagFormat::Markdown).await,
-        args::ExportFormat::Csv => {
-            let dialect = match args.dialect {
-                None | Some(args::Dialect::Faithful) => Dialect::Faithful,
-                Some(args::Dialect::Spreadsheet) => Dialect::Spreadsheet,
-            };
-            bag(context, args, BagFormat::Csv(dialect)).await
-        }
-        args::ExportFormat::Html => bag(context, args, BagFormat::Html).await,
-        args::ExportFormat::Media => bag(context, args, BagFormat::Media(media(&args.media))).await,
-        args::ExportFormat::Epub => book(context, args, Arc::new(Epub)).await,
-        args::ExportFormat::Pdf => book(context, args, Arc::new(press(&args.fonts)?)).await,
+    let has_book = has(ExportFormat::Pdf) || has(ExportFormat::Epub);
+    if of_media(args) && !has(ExportFormat::Media) {
+        return refused("--layout, --embed, --convert and --max-side belong to the files themselves: add --format media");
+    }
+    if args.dialect.is_some() && !has(ExportFormat::Csv) {
+        return refused("--dialect belongs to tables: add --format csv");
+    }
+    if of_book && !has_book {
+        return refused("--title, --paper, --language, --with-data and --fonts belong to a book: add --format pdf or epub");
+    }
+    if (args.paper.is_some() || !args.fonts.is_empty()) && !has(ExportFormat::Pdf) {
+        return refused("--paper and --fonts are for paper: the reader of an EPUB chooses its own");
+    }
+    if has_book && args.for_sharing {
+        return refused(
+            "a book has no such form yet: its pictures hold nothing but the picture; leave --for-sharing out and say --filter sensitivity:normal",
+        );
+    }
+    if has_book && (args.part_size.is_some() || args.dry_run) {
+        return refused("--part-size and --dry-run belong to bags: a book ends its volumes by itself");
+    }
+    Ok(())
+}
+
+/// An export of one format.
+fn item(args: &args::Export, format: ExportFormat, out: PathBuf, seal: Option<SealTo>) -> CustodyResult<BatchItem> {
+    let format = match format {
+        ExportFormat::Json => BagFormat::Json,
+        ExportFormat::Xml => BagFormat::Xml,
+        ExportFormat::Markdown => BagFormat::Markdown,
+        ExportFormat::Csv => BagFormat::Csv(match args.dialect {
+            None | Some(args::Dialect::Faithful) => Dialect::Faithful,
+            Some(args::Dialect::Spreadsheet) => Dialect::Spreadsheet,
+        }),
+        ExportFormat::Html => BagFormat::Html,
+        ExportFormat::Media => BagFormat::Media(media(&args.media)),
+        ExportFormat::Epub => return Ok(BatchItem::Book(book_options(args, out, seal), Arc::new(Epub))),
+        ExportFormat::Pdf => return Ok(BatchItem::Book(book_options(args, out, seal), Arc::new(press(&args.fonts)?))),
+    };
+    Ok(BatchItem::Bag(ExportOptions {
+        out,
+        destination: args.whither.destination.clone(),
+        seal,
+        format,
+        filter: args.filter.clone(),
+        part_bytes: args.part_size,
+        for_sharing: args.for_sharing,
+        anew: args.anew,
+    }))
+}
+
+fn book_options(args: &args::Export, out: PathBuf, seal: Option<SealTo>) -> BookOptions {
+    BookOptions {
+        out,
+        destination: args.whither.destination.clone(),
+        seal,
+        filter: args.filter.clone(),
+        title: args.title.clone(),
+        language: args.language.clone(),
+        paper: match args.paper {
+            None | Some(args::Paper::A5) => Paper::A5,
+            Some(args::Paper::A4) => Paper::A4,
+            Some(args::Paper::Letter) => Paper::Letter,
+        },
+        with_data: args.with_data,
+        anew: args.anew,
     }
 }
 
@@ -86,6 +129,7 @@ fn media(args: &args::Media) -> MediaOptions {
             args::Convert::Jpeg => PictureFormat::Jpeg,
             args::Convert::Png => PictureFormat::Png,
             args::Convert::Webp => PictureFormat::WebP,
+            args::Convert::Avif => PictureFormat::Avif,
         }),
         side_max: args.max_side,
     }
@@ -125,92 +169,28 @@ pub(super) fn press(fonts: &[PathBuf]) -> CustodyResult<Press> {
     Ok(Press::new(Fonts::load(&folders), concat!("Keepsake ", env!("CARGO_PKG_VERSION"))))
 }
 
-async fn book(context: &Context, args: &args::Export, typesetter: Arc<dyn Typesetter>) -> CustodyResult<u8> {
+async fn book(context: &Context, options: &BookOptions, typesetter: Arc<dyn Typesetter>) -> CustodyResult<u8> {
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
-    let options = BookOptions {
-        out: args.out.clone().unwrap_or_default(),
-        filter: args.filter.clone(),
-        title: args.title.clone(),
-        language: args.language.clone(),
-        paper: match args.paper {
-            None | Some(args::Paper::A5) => Paper::A5,
-            Some(args::Paper::A4) => Paper::A4,
-            Some(args::Paper::Letter) => Paper::Letter,
-        },
-        with_data: args.with_data,
-    };
     let progress = context.progress();
-    let report = custody.export_book(owner, &options, typesetter, progress.clone()).await;
+    let made = custody.export_book(owner, options, typesetter, progress.clone()).await;
     progress.finish();
-    let report = report?;
+    if made.is_err() {
+        tell_begun(context, &custody, owner, "Volumes").await?;
+    }
+    let made = made?;
     custody.close().await;
-    tell_book(context, &report);
-    let code = if report.skipped.is_empty() { COMPLETE } else { SKIPPED };
-    context.output.summary(code, json!(report));
+    let code = tell_made(context, &made);
+    context.output.summary(code, json!(made));
     Ok(code)
 }
 
-/// What pages do not show, by name, and how many files they only name.
-pub(super) fn tell_left_out(context: &Context, skipped: &[(String, String)], named_only: u64) {
-    let out = &context.output;
-    for (what, reason) in skipped.iter().take(NAMED) {
-        out.warn(format!("not shown: {what}: {reason}"));
-    }
-    if skipped.len() > NAMED {
-        out.warn(format!("… and {} more: the manifest names all", skipped.len() - NAMED));
-    }
-    if named_only > 0 {
-        let count = words::of(named_only, "recording, film or document is", "recordings, films or documents are");
-        out.say(format!("{count} named, not shown: `keepsake export --format json` has the originals."));
-    }
-}
-
-fn tell_book(context: &Context, report: &BookReport) {
-    let out = &context.output;
-    let is_paper = report.volumes.iter().any(|volume| volume.pages.is_some());
-    for volume in &report.volumes {
-        let memories = words::of(volume.memories as u64, "memory", "memories");
-        let pages = volume.pages.map_or_else(String::new, |pages| format!(" on {}", words::of(pages as u64, "page", "pages")));
-        out.say(format!("{}: {memories}{pages} ({}).", volume.name, words::bytes(volume.bytes)));
-    }
-    tell_left_out(context, &report.skipped, report.named_only);
-    let replaced: u64 = report.replaced.values().sum();
-    if replaced > 0 {
-        let kinds: Vec<&str> = report.replaced.keys().take(5).map(String::as_str).collect();
-        let more = if report.replaced.len() > kinds.len() { " …" } else { "" };
-        let (characters, kinds) = (words::of(replaced, "character", "characters"), format!("{}{more}", kinds.join(", ")));
-        out.warn(if is_paper {
-            format!(
-                "{characters} that no font has: each is printed as its number ({kinds}). --fonts FOLDER takes more fonts, such as Noto's."
-            )
-        } else {
-            format!("{characters} that no reader may be given: U+FFFD stands for each ({kinds}).")
-        });
-    }
-    out.say(if is_paper {
-        "It is PDF/A-3a and PDF/UA-1: for archives, and for those who cannot see it. Beside it stands a manifest with its SHA-256."
-    } else {
-        "It is EPUB 3.3, for every reader of books. Beside it stands a manifest with its SHA-256."
-    });
-}
-
-async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> CustodyResult<u8> {
+async fn bag(context: &Context, args: &args::Export, options: &ExportOptions) -> CustodyResult<u8> {
     let custody = context.open().await?;
     let owner = context.owner(&custody).await?.id;
-    let options = ExportOptions {
-        out: args.out.clone().unwrap_or_default(),
-        destination: args.whither.destination.clone(),
-        seal: secrets::seal(&args.whither)?,
-        format,
-        filter: args.filter.clone(),
-        part_bytes: args.part_size,
-        for_sharing: args.for_sharing,
-        anew: args.anew,
-    };
     let (progress, out) = (context.progress(), &context.output);
     if args.dry_run {
-        let plan = custody.plan_export(owner, &options, progress.clone()).await;
+        let plan = custody.plan_export(owner, options, progress.clone()).await;
         progress.finish();
         let plan = plan?;
         custody.close().await;
@@ -225,56 +205,14 @@ async fn bag(context: &Context, args: &args::Export, format: BagFormat) -> Custo
         out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan, "parts": plan.parts() }));
         return Ok(COMPLETE);
     }
-    let report = custody.export(owner, &options, progress.clone()).await;
+    let report = custody.export(owner, options, progress.clone()).await;
     progress.finish();
-    let is_begun = |export: &ExportSummary| export.state == ExportState::Begun && !export.parts.is_empty();
-    if report.is_err() && args.part_size.is_some() && custody.exports(owner).await?.iter().any(is_begun) {
-        out.say("Parts that are whole stay; the same command goes on with the others.");
+    if report.is_err() && args.part_size.is_some() {
+        tell_begun(context, &custody, owner, "Parts").await?;
     }
     let report = report?;
     custody.close().await;
-    tell_bag(context, &report, format);
-    let code = if report.skipped.is_empty() { COMPLETE } else { SKIPPED };
+    let code = tell_bag(context, &report, options.format);
     out.summary(code, json!(report));
     Ok(code)
-}
-
-fn tell_bag(context: &Context, report: &ExportReport, format: BagFormat) {
-    let out = &context.output;
-    if let Some(began) = &report.resumed {
-        let kept = words::of(report.kept as u64, "part was", "parts were");
-        out.say(format!("Went on with the export of {began}, at the state that it had then; {kept} there already. --anew begins again."));
-    }
-    if let Some(reason) = &report.began_anew {
-        out.warn(format!("began again: {reason}"));
-    }
-    let what = match report.parts.as_slice() {
-        [first, .., last] => format!("{} to {}", first.path.display(), last.path.display()),
-        _ => report.out.clone(),
-    };
-    let [memories, files] = [(report.memories, "memory", "memories"), (report.files, "file", "files")].map(|(n, a, b)| words::of(n, a, b));
-    out.say(format!("{what}: {memories} in {files} ({}).", words::bytes(report.bytes)));
-    if report.remade > 0 {
-        let remade = words::of(report.remade as u64, "part was", "parts were");
-        out.say(format!("{remade} written again, because something in it was erased meanwhile."));
-    }
-    // Of files, one may be there, but not as it was asked for.
-    let what = if matches!(format, BagFormat::Media(_)) { "not as asked:" } else { "left out" };
-    for (path, reason) in &report.skipped {
-        out.warn(format!("{what} {path}: {reason}"));
-    }
-    out.say(match format {
-        BagFormat::Json => "It is a BagIt bag: its manifest lets anybody check it, `keepsake import` takes it back.",
-        BagFormat::Csv(_) => "It is a BagIt bag: its manifest lets anybody check it, datapackage.json says what is in the tables.",
-        BagFormat::Xml => "It is a BagIt bag: its manifest lets anybody check it, keepsake.xsd says what is in the XML.",
-        BagFormat::Markdown => {
-            "It is a BagIt bag: its manifest lets anybody check it. Any program that reads Markdown reads its data/memories."
-        }
-        BagFormat::Html => {
-            "It is a BagIt bag: its manifest lets anybody check it. Open its data/index.html in a browser; no network is needed."
-        }
-        BagFormat::Media(_) => {
-            "It is a BagIt bag: its manifest lets anybody check it. Photo programs take its data; media.csv in it says what each file is."
-        }
-    });
 }

@@ -4,12 +4,14 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     io::Read,
+    path::{Path, PathBuf},
 };
 
 use keepsake_formats::{
     book::{Figure, Leaf},
     names::Names,
-    pictures::{Picture, printable},
+    pictures::{Picture, printable_with},
+    programs::Programs,
     text::{self, Block, Inline},
     told,
 };
@@ -26,19 +28,22 @@ const FIGURE_CHARS: usize = 500;
 pub(crate) struct Leaves {
     names: Names,
     media: MediaReader,
+    programs: Programs,
+    /// Where they work.
+    space: PathBuf,
     side_max: u32,
     skipped: RefCell<Vec<(String, String)>>,
     named_only: RefCell<u64>,
 }
 
 impl Leaves {
-    pub fn new(names: Names, media: MediaReader, side_max: u32) -> Self {
-        Self { names, media, side_max, skipped: RefCell::default(), named_only: RefCell::default() }
+    pub fn new(names: Names, media: MediaReader, programs: Programs, space: PathBuf, side_max: u32) -> Self {
+        Self { names, media, programs, space, side_max, skipped: RefCell::default(), named_only: RefCell::default() }
     }
 
-    /// What could not be shown and should have been, and how much is only named.
-    pub fn into_problems(self) -> (Vec<(String, String)>, u64) {
-        (self.skipped.into_inner(), self.named_only.into_inner())
+    /// What could not be shown since this was last asked and should have been, and how much was only named.
+    pub fn take_problems(&self) -> (Vec<(String, String)>, u64) {
+        (self.skipped.take(), self.named_only.take())
     }
 
     /// A memory as leaves: one, or several if its text is longer than `chars_max`.
@@ -96,12 +101,18 @@ impl Leaves {
     }
 
     fn picture(&self, attachment: &Attachment) -> Result<Picture, String> {
-        picture_of(&self.media, attachment, self.side_max)
+        picture_of(&self.media, attachment, self.side_max, &self.programs, &self.space)
     }
 }
 
-/// A photo as a picture that can be shown, or why there is none.
-pub(crate) fn picture_of(media: &MediaReader, attachment: &Attachment, side_max: u32) -> Result<Picture, String> {
+/// A photo as a picture that can be shown, or why there is none; programs that are asked work in a folder in `space`.
+pub(crate) fn picture_of(
+    media: &MediaReader,
+    attachment: &Attachment,
+    side_max: u32,
+    programs: &Programs,
+    space: &Path,
+) -> Result<Picture, String> {
     let Some(medium) = &attachment.medium else { return Err("the file never arrived".into()) };
     if !attachment.media_type.starts_with("image/") {
         return Err("not on paper".into());
@@ -112,7 +123,7 @@ pub(crate) fn picture_of(media: &MediaReader, attachment: &Attachment, side_max:
     let mut original = Vec::new();
     let read = media.open(&medium.sha256).and_then(|reader| reader.take(PICTURE_BYTES_MAX).read_to_end(&mut original));
     read.map_err(|error| format!("the original cannot be read: {error}"))?;
-    printable(&original, side_max)
+    printable_with(&original, side_max, programs, space)
 }
 
 /// The characters of a leaf's text.

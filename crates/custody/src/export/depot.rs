@@ -9,7 +9,7 @@ use keepsake_vault::{DestinationRow, Lease};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ExportOptions, ExportPart,
+    ExportPart,
     job::{Job, remove},
 };
 use crate::{Custody, CustodyError, CustodyResult, Monitor, disks, memories::hash_reader};
@@ -27,7 +27,7 @@ const SCHEMES: [&str; 6] = ["s3:", "gs:", "az:", "sftp:", "webdav:", "webdavs:"]
 
 /// Where an export goes that is not made where it stays. Nothing of it is secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Away {
+pub(crate) struct Away {
     /// The destination that it belongs to; without one, the platform's own credentials open the place.
     pub destination: Option<String>,
     /// The URL of the place.
@@ -42,15 +42,20 @@ impl Away {
         format!("{}/{}", self.place, self.name)
     }
 
-    /// Refuses what cannot be an object.
+    /// Refuses what cannot be an object, and folders.
     pub fn check(&self) -> CustodyResult<()> {
-        ObjectName::new(&self.name).map_err(|e| CustodyError::Usage(e.to_string()))?;
         if Container::of(Path::new(&self.name)) == Container::Folder {
             return Err(CustodyError::Usage(format!(
                 "{} would be a folder, and only archives are sent: call it NAME.zip or NAME.tar.gz",
                 self.url()
             )));
         }
+        self.check_file()
+    }
+
+    /// Refuses what cannot be an object.
+    pub fn check_file(&self) -> CustodyResult<()> {
+        ObjectName::new(&self.name).map_err(|e| CustodyError::Usage(e.to_string()))?;
         let first = self.name.split('/').next().unwrap_or_default();
         if self.destination.is_some() && (BACKUPS.contains(&first) || self.name == disks::MARKER) {
             return Err(CustodyError::Refused(format!(
@@ -64,7 +69,7 @@ impl Away {
 
 /// A place for the parts of an export, opened.
 #[derive(Debug)]
-pub(super) struct Depot {
+pub(crate) struct Depot {
     store: Arc<dyn Store>,
     away: Away,
     /// Whether it takes long objects piece by piece.
@@ -165,10 +170,11 @@ impl Depot {
 
 impl Custody {
     /// Where an export goes, if not to a folder here.
-    pub(super) async fn away(&self, options: &ExportOptions) -> CustodyResult<Option<Away>> {
-        let out = options.out.to_string_lossy();
-        if let Some(name) = &options.destination {
-            if SCHEMES.iter().any(|scheme| out.starts_with(scheme)) || options.out.is_absolute() {
+    pub(crate) async fn away(&self, out: &Path, destination: Option<&str>) -> CustodyResult<Option<Away>> {
+        let is_absolute = out.is_absolute();
+        let out = out.to_string_lossy();
+        if let Some(name) = destination {
+            if SCHEMES.iter().any(|scheme| out.starts_with(scheme)) || is_absolute {
                 return Err(CustodyError::Usage("with --destination, --out is only a name, such as memories.zip".into()));
             }
             let row = self.destination_row(name).await?;
@@ -194,7 +200,7 @@ impl Custody {
     }
 
     /// The place that an export goes to, opened; `None`: it stays where it is made.
-    pub(super) async fn depot_of(&self, job: &Job) -> CustodyResult<Option<Depot>> {
+    pub(crate) async fn depot_of(&self, job: &Job) -> CustodyResult<Option<Depot>> {
         let Some(away) = job.asked.away.clone() else { return Ok(None) };
         let (store, scheme) = match &away.destination {
             Some(name) => {
@@ -217,7 +223,7 @@ impl Custody {
     }
 
     /// Sends a part that waits, if the export goes elsewhere; it is gone from here afterwards.
-    pub(super) async fn send_part(
+    pub(crate) async fn send_part(
         &self,
         owner: OwnerId,
         job: &mut Job,

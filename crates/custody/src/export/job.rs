@@ -7,7 +7,7 @@ use keepsake_formats::{
     import::Input,
 };
 use keepsake_record::{OwnerId, Sha256Digest, Timestamp};
-use keepsake_vault::{ExportRow, Lease, Moment};
+use keepsake_vault::{ExportRow, Lease, Moment, VaultError};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,7 +16,11 @@ use super::{
     sealing::SealTo,
     writing::Omission,
 };
-use crate::{Custody, CustodyError, CustodyResult, memories::hash_reader};
+use crate::{
+    BookOptions, Custody, CustodyError, CustodyResult,
+    books::{BookNote, manifest_path, volume_path},
+    memories::hash_reader,
+};
 
 /// How an export stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +60,7 @@ pub struct ExportPart {
 
 /// What was asked for, as it is compared with what is asked for again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub out: PathBuf,
     pub format: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,9 @@ pub(super) struct Asked {
     /// Where it goes, if not to a folder here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub away: Option<Away>,
+    /// How a book is to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub book: Option<String>,
     /// Whom it is encrypted to; nobody: it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sealed_to: Vec<String>,
@@ -85,11 +92,9 @@ impl Asked {
             BagFormat::Media(media) => &media.to_string(),
         };
         Ok(Self {
-            out: match &away {
-                Some(away) => away.url().into(),
-                None => std::path::absolute(&options.out).map_err(CustodyError::io(&options.out))?,
-            },
+            out: asked_out(&options.out, away.as_ref())?,
             format: format.into(),
+            book: None,
             filter: options.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             part_bytes: options.part_bytes,
             for_sharing: options.for_sharing,
@@ -97,11 +102,41 @@ impl Asked {
             sealed_to: options.seal.as_ref().map(SealTo::names).unwrap_or_default(),
         })
     }
+
+    pub fn of_book(options: &BookOptions, ending: &str, away: Option<Away>) -> CustodyResult<Self> {
+        let BookOptions { title, language, paper, with_data, .. } = options;
+        Ok(Self {
+            out: asked_out(&options.out, away.as_ref())?,
+            format: ending.into(),
+            filter: options.filter.as_ref().map(|filter| filter.as_str().to_owned()),
+            part_bytes: None,
+            for_sharing: false,
+            away,
+            book: Some(format!("{title:?} {language:?} {paper:?} {with_data}")),
+            sealed_to: options.seal.as_ref().map(SealTo::names).unwrap_or_default(),
+        })
+    }
+}
+
+fn asked_out(out: &Path, away: Option<&Away>) -> CustodyResult<PathBuf> {
+    match away {
+        Some(away) => Ok(away.url().into()),
+        None => std::path::absolute(out).map_err(CustodyError::io(out)),
+    }
+}
+
+/// How one is begun.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Begin {
+    /// Even where one of this kind was begun.
+    pub anew: bool,
+    /// The state that it shows; the one of now unless told.
+    pub moment: Option<Moment>,
 }
 
 /// What is noted of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Job {
+pub(crate) struct Job {
     pub id: String,
     /// What all parts of it have in common: the same for the same state and options.
     pub group: String,
@@ -114,6 +149,9 @@ pub(super) struct Job {
     /// By number, from 0 on; those that are not there yet are absent.
     #[serde(default)]
     pub parts: Vec<Option<ExportPart>>,
+    /// Of a book: its volumes, each of which is a part, before the manifest, which is the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub book: Option<BookNote>,
     /// Up to which change it is known that nothing in it was erased; the moment's unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<u64>,
@@ -125,8 +163,11 @@ pub(super) struct Job {
 impl Job {
     pub fn new(owner: OwnerId, asked: Asked, moment: Moment, began: Timestamp) -> Self {
         let Moment { lineage, seq, mark, .. } = &moment;
-        let Asked { format, filter, part_bytes, for_sharing, .. } = &asked;
-        let group = short(&format!("{owner} {lineage} {seq} {mark} {format} {filter:?} {part_bytes:?} {for_sharing}"));
+        let Asked { format, filter, part_bytes, for_sharing, book, .. } = &asked;
+        let group = short(&format!(
+            "{owner} {lineage} {seq} {mark} {format} {filter:?} {part_bytes:?} {for_sharing}{}",
+            book.as_deref().unwrap_or_default()
+        ));
         let id = short(&format!("{group} {} {began}", asked.out.display()));
         Self {
             id,
@@ -137,6 +178,7 @@ impl Job {
             moment,
             plan: None,
             parts: Vec::new(),
+            book: None,
             clean: None,
             waiting: None,
         }
@@ -161,6 +203,16 @@ impl Job {
         let at = at.unwrap_or(name.len());
         let (stem, ending) = name.split_at(at);
         self.asked.out.with_file_name(format!("{stem}-{:03}-of-{of:03}{ending}", number + 1))
+    }
+
+    /// What a run that was killed may have left of what it was writing.
+    pub fn unfinished(&self) -> Vec<PathBuf> {
+        let (out, of) = (&self.asked.out, self.parts.len());
+        let paths: Vec<PathBuf> = match self.asked.book {
+            Some(_) => (1..=of + 1).map(|number| volume_path(out, Some(number))).chain([out.clone(), manifest_path(out)]).collect(),
+            None => (0..of).map(|number| self.part_path(number, of)).collect(),
+        };
+        paths.iter().map(|path| bag::unfinished(&self.here(path))).collect()
     }
 
     /// Where a part is on this machine, or waits.
@@ -229,7 +281,7 @@ impl Job {
 }
 
 /// What one process at a time does with an export.
-pub(super) fn lease_name(out: &Path) -> String {
+pub(crate) fn lease_name(out: &Path) -> String {
     format!("export {}", out.display())
 }
 
@@ -237,7 +289,7 @@ fn short(text: &str) -> String {
     Sha256Digest::of(text.as_bytes()).to_string()[..16].to_owned()
 }
 
-pub(super) fn remove(path: &Path) -> CustodyResult<()> {
+pub(crate) fn remove(path: &Path) -> CustodyResult<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CustodyError::io(path)(error)),
@@ -246,7 +298,7 @@ pub(super) fn remove(path: &Path) -> CustodyResult<()> {
 }
 
 /// What tells whether a part is the one that was written.
-pub(super) fn fingerprint(path: &Path) -> CustodyResult<Sha256Digest> {
+pub(crate) fn fingerprint(path: &Path) -> CustodyResult<Sha256Digest> {
     let path = if path.is_dir() { path.join("tagmanifest-sha256.txt") } else { path.to_path_buf() };
     let mut file = std::fs::File::open(&path).map_err(CustodyError::io(&path))?;
     Ok(hash_reader(&mut file).map_err(CustodyError::io(&path))?.0)
@@ -281,6 +333,51 @@ impl Custody {
         Ok(jobs.map(|job| self.waiting_for(job)).collect())
     }
 
+    /// Goes on with what was begun of this kind, or begins; answers why what was begun was not gone on with, too. One process at a time does so.
+    ///
+    /// # Errors
+    /// Another process is at it, the work fails, or what was begun can be neither gone on with nor removed.
+    pub(crate) async fn begun_or_new<T>(
+        &self,
+        owner: OwnerId,
+        asked: Asked,
+        begin: Begin,
+        go_on: impl AsyncFn(Job, bool, &Lease) -> CustodyResult<T>,
+    ) -> CustodyResult<(T, Option<String>)> {
+        let lease = self.lease(&lease_name(&asked.out)).await?;
+        let work = async |lease: &Lease| {
+            let found = self.jobs(owner).await?.into_iter().rev().find(|job| job.state == ExportState::Begun && job.asked == asked);
+            let mut began_anew = None;
+            if let Some(job) = found {
+                if begin.anew {
+                    self.discard(owner, job).await?;
+                } else {
+                    match go_on(job.clone(), true, lease).await {
+                        Err(CustodyError::Vault(error @ VaultError::Passed { .. })) => {
+                            if job.parts.iter().any(Option::is_some) {
+                                // They may hold what the vault does not any more.
+                                return Err(CustodyError::Refused(format!(
+                                    "{error}; the parts of it that are there stay: `keepsake export --anew` removes them and begins again, another --out leaves them"
+                                )));
+                            }
+                            self.discard(owner, job).await?;
+                            began_anew = Some(error.to_string());
+                        }
+                        Ok(done) => return Ok((done, None)),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            let moment = match begin.moment {
+                Some(moment) => moment,
+                None => self.vault.head(owner).await?.moment(),
+            };
+            let job = self.waiting_for(Job::new(owner, asked.clone(), moment, self.now()));
+            Ok((go_on(job, false, lease).await?, began_anew))
+        };
+        self.while_leased(lease, work).await
+    }
+
     /// With the folder of the home where its parts wait, if it goes elsewhere.
     pub(super) fn waiting_for(&self, mut job: Job) -> Job {
         job.waiting = job.asked.away.is_some().then(|| self.home.join("outgoing").join(&job.id));
@@ -288,7 +385,7 @@ impl Custody {
     }
 
     /// Notes where an export stands, as long as nobody else has taken it over.
-    pub(super) async fn note_job(&self, owner: OwnerId, job: &Job, lease: &Lease) -> CustodyResult<()> {
+    pub(crate) async fn note_job(&self, owner: OwnerId, job: &Job, lease: &Lease) -> CustodyResult<()> {
         if !self.vault.renew(lease).await? {
             return Err(CustodyError::Refused("another process has taken this export over".into()));
         }

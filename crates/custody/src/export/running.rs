@@ -17,6 +17,7 @@ use super::{
     refuse_filled,
     selection::{Selected, Selection},
     sharing::Sharing,
+    together::Seat,
     writing::{self, Omission, Task, Wrote},
 };
 use crate::{
@@ -28,20 +29,23 @@ use crate::{
 };
 
 /// So often parts are written again because something in them was erased meanwhile.
-const REMADE_MAX: usize = 5;
+pub(crate) const REMADE_MAX: usize = 5;
+
+/// Whose export of what it is, under which lease.
+pub(super) struct Run<'a> {
+    pub owner: OwnerId,
+    pub options: &'a ExportOptions,
+    pub lease: &'a Lease,
+    pub monitor: Arc<dyn Monitor>,
+    /// Its seat where several exports are made of one read.
+    pub seat: Option<&'a Seat>,
+}
 
 impl Custody {
     /// Writes what is not there yet of an export. One that ends in an error stays noted as long as a part of it is whole.
-    pub(super) async fn go_on(
-        &self,
-        owner: OwnerId,
-        options: &ExportOptions,
-        mut job: Job,
-        is_resumed: bool,
-        lease: &Lease,
-        monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<ExportReport> {
-        let result = self.write_parts(owner, options, &mut job, lease, monitor).await;
+    pub(super) async fn go_on(&self, run: &Run<'_>, mut job: Job, is_resumed: bool) -> CustodyResult<ExportReport> {
+        let Run { owner, options, lease, .. } = *run;
+        let result = self.write_parts(run, &mut job).await;
         let (kept, remade) = match result {
             Ok(counts) => counts,
             Err(error) => {
@@ -74,14 +78,8 @@ impl Custody {
     }
 
     /// Answers how many parts were there already, and how many were written again.
-    async fn write_parts(
-        &self,
-        owner: OwnerId,
-        options: &ExportOptions,
-        job: &mut Job,
-        lease: &Lease,
-        monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<(usize, usize)> {
+    async fn write_parts(&self, run: &Run<'_>, job: &mut Job) -> CustodyResult<(usize, usize)> {
+        let Run { owner, options, lease, monitor, .. } = run;
         let is_new = job.plan.is_none();
         let depot = self.depot_of(job).await?;
         let depot = depot.as_ref();
@@ -89,7 +87,11 @@ impl Custody {
             depot.refuse_long(bytes)?;
         }
         let (plan, mut selected) = if options.filter.is_some() || options.part_bytes.is_some() && is_new {
-            self.planned(owner, options, job, is_new, monitor.clone()).await?
+            match run.seat {
+                // What all of them take is counted once.
+                Some(seat) if is_new => seat.planned(async || self.planned(*owner, options, job, true, monitor.clone()).await).await?,
+                _ => self.planned(*owner, options, job, is_new, monitor.clone()).await?,
+            }
         } else {
             (ExportPlan::of_all(job.moment.memories), None)
         };
@@ -112,17 +114,17 @@ impl Custody {
         if let Some(seal) = &options.seal {
             tokio::task::block_in_place(|| seal.refuse_others(job, depot))?;
         }
-        self.note_job(owner, job, lease).await?;
+        self.note_job(*owner, job, lease).await?;
         monitor.stage("exporting", None, Some(plan.bytes).filter(|bytes| *bytes > 0));
         for number in 0..of {
             if job.parts[number].is_none() {
-                self.write_part(owner, options, job, number, selected.clone(), lease, monitor.clone()).await?;
+                self.write_part(run, job, number, selected.clone()).await?;
             }
-            self.send_part(owner, job, number, depot, lease, &monitor).await?;
+            self.send_part(*owner, job, number, depot, lease, monitor).await?;
         }
         let (mut remade, mut known) = (0, BTreeSet::new());
         for _ in 0..=REMADE_MAX {
-            let mut state = self.vault.as_of(owner, job.moment.clone());
+            let mut state = self.vault.as_of(*owner, job.moment.clone());
             state.catch_up().await?;
             if *state.erased() == known {
                 job.clean = Some(state.seen());
@@ -130,18 +132,18 @@ impl Custody {
             }
             known.clone_from(state.erased());
             // What is counted and named without it is less, too.
-            let now = self.planned(owner, options, job, false, monitor.clone()).await?;
+            let now = self.planned(*owner, options, job, false, monitor.clone()).await?;
             selected = now.1;
             job.plan.get_or_insert_default().memories = now.0.memories;
             for number in 0..of {
-                let reading = self.reading(owner, options, job, selected.clone(), plan.parts[number].clone()).await?;
+                let reading = self.reading(*owner, options, job, selected.clone(), plan.parts[number].clone()).await?;
                 let (pieces, until) = (send(reading), plan.parts.get(number + 1).cloned());
                 let shape = blocking(move || plan::shape(pieces, until.as_ref())).await?;
                 if job.parts[number].as_ref().is_none_or(|part| part.shape != shape) {
                     tokio::task::block_in_place(|| job.drop_part(number, depot))?;
-                    self.note_job(owner, job, lease).await?;
-                    self.write_part(owner, options, job, number, selected.clone(), lease, monitor.clone()).await?;
-                    self.send_part(owner, job, number, depot, lease, &monitor).await?;
+                    self.note_job(*owner, job, lease).await?;
+                    self.write_part(run, job, number, selected.clone()).await?;
+                    self.send_part(*owner, job, number, depot, lease, monitor).await?;
                     remade += 1;
                 }
             }
@@ -194,16 +196,9 @@ impl Custody {
         Ok(Reading { vault, owner, moment, limits, selection: Selection(chosen), memories, selected, for_sharing, from })
     }
 
-    async fn write_part(
-        &self,
-        owner: OwnerId,
-        options: &ExportOptions,
-        job: &mut Job,
-        number: usize,
-        selected: Option<Selected>,
-        lease: &Lease,
-        monitor: Arc<dyn Monitor>,
-    ) -> CustodyResult<()> {
+    async fn write_part(&self, run: &Run<'_>, job: &mut Job, number: usize, selected: Option<Selected>) -> CustodyResult<()> {
+        let Run { owner, options, lease, .. } = *run;
+        let monitor = run.monitor.clone();
         let plan = job.plan.clone().unwrap_or_default();
         let of = plan.parts();
         let reading = self.reading(owner, options, job, selected, plan.parts[number].clone()).await?;
@@ -219,12 +214,27 @@ impl Custody {
         }
         let seal = options.seal.clone();
         let names = if format == BagFormat::Markdown { names_of(&mut reading.state()).await? } else { Names::default() };
-        let pieces = send(reading);
-        let at = Timestamp::from_micros(job.moment.at)?;
+        let pieces = match run.seat {
+            Some(seat) if of == 1 => seat.pieces(reading),
+            _ => send(reading),
+        };
+        let (at, programs) = (Timestamp::from_micros(job.moment.at)?, self.programs.anew());
         let (part, closed) = blocking(move || {
             let sharing = for_sharing.then(|| Sharing::new(&media));
             let sharing = sharing.as_ref();
-            let task = Task { sharing, target, format, info, at, until, names, seal: seal.as_ref(), media: &media, monitor: &*monitor };
+            let task = Task {
+                sharing,
+                target,
+                format,
+                info,
+                at,
+                until,
+                names,
+                seal: seal.as_ref(),
+                media: &media,
+                programs: &programs,
+                monitor: &*monitor,
+            };
             let Wrote { bagged, closed, skipped, shape } = writing::write(&task, pieces)?;
             let (sha256, length) = match std::fs::metadata(closed.path()) {
                 Ok(archive) if archive.is_file() => (fingerprint(closed.path())?, archive.len()),
@@ -266,7 +276,7 @@ impl Custody {
     }
 }
 
-fn send(reading: Reading) -> RenderedStream<Piece> {
+pub(super) fn send(reading: Reading) -> RenderedStream<Piece> {
     let (out, pieces) = mpsc::channel(32);
     tokio::spawn(reading.send(out));
     RenderedStream::new(pieces)

@@ -84,7 +84,7 @@ impl SealTo {
     }
 
     /// Puts a file under this seal.
-    pub(super) fn put_on(&self, file: fs::File) -> io::Result<Box<dyn Sealed>> {
+    pub(crate) fn put_on(&self, file: fs::File) -> io::Result<Box<dyn Sealed>> {
         let encryptor = match self {
             Self::Keys(keys) => Encryptor::with_recipients(keys.iter().map(|key| key as &dyn age::Recipient)).map_err(io::Error::other)?,
             Self::Passphrase(passphrase) => Encryptor::with_user_passphrase(SecretString::from(passphrase.reveal().to_owned())),
@@ -93,7 +93,7 @@ impl SealTo {
     }
 
     /// Refuses to go on with parts that another passphrase opens: somebody would need two for one export.
-    pub(super) fn refuse_others(&self, job: &Job, depot: Option<&Depot>) -> CustodyResult<()> {
+    pub(crate) fn refuse_others(&self, job: &Job, depot: Option<&Depot>) -> CustodyResult<()> {
         let (Self::Passphrase(passphrase), Some(part)) = (self, job.parts.iter().flatten().next()) else { return Ok(()) };
         let reader: Box<dyn Read> = match depot.filter(|_| part.sent) {
             Some(depot) => Box::new(depot.read(part)?),

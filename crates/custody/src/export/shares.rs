@@ -186,10 +186,11 @@ fn refuse_unfit(job: &Job) -> CustodyResult<()> {
     if job.state == ExportState::Begun || job.parts.is_empty() || job.parts.iter().any(Option::is_none) {
         return Err(CustodyError::Refused("it was begun and has not ended: the command that began it goes on with it".into()));
     }
-    if job.parts.iter().flatten().any(|part| part.length == 0) && Container::of(&job.asked.out) != Container::Folder {
+    let is_folder = job.asked.book.is_none() && Container::of(&job.asked.out) == Container::Folder;
+    if job.parts.iter().flatten().any(|part| part.length == 0) && !is_folder {
         return Err(CustodyError::Refused("it was made by an earlier version, which noted less of it: export anew, and share that".into()));
     }
-    if Container::of(&job.asked.out) == Container::Folder {
+    if is_folder {
         return Err(CustodyError::Refused(format!(
             "{} is a folder, and a link leads to files: make it an archive (--out NAME.zip), and share that",
             job.asked.out.display()
@@ -235,7 +236,7 @@ impl Custody {
             if !tokio::task::block_in_place(|| job.is_whole(number, depot.as_ref()))? {
                 return Err(CustodyError::Refused(format!(
                     "{} is not what was made any more: make the export again, and share that",
-                    job.part_path(number, job.parts.len()).display()
+                    job.parts[number].as_ref().map_or_else(|| job.part_path(number, job.parts.len()), |part| part.path.clone()).display()
                 )));
             }
         }

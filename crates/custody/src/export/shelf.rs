@@ -1,6 +1,5 @@
 //! The exports that were made: which there are, and how to be rid of one.
 
-use keepsake_formats::bag;
 use keepsake_record::{OwnerId, Timestamp};
 use keepsake_vault::VaultError;
 use serde::Serialize;
@@ -168,8 +167,8 @@ impl Custody {
             }
             match &job.waiting {
                 Some(waiting) => remove(waiting)?,
-                // What a run that was killed left of a part that it was writing.
-                None => (0..job.parts.len()).try_for_each(|number| remove(&bag::unfinished(&job.part_path(number, job.parts.len()))))?,
+                None if job.state == ExportState::Begun => job.unfinished().iter().try_for_each(|path| remove(path))?,
+                None => {}
             }
             Ok(stayed)
         })?;

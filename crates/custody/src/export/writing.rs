@@ -10,6 +10,7 @@ use keepsake_formats::{
     markdown,
     media::Media,
     names::Names,
+    programs::Programs,
     site::{Originals, Site},
     tables::Tables,
     xml::{self, Xml},
@@ -48,6 +49,8 @@ pub(super) struct Task<'a> {
     /// Who alone can open it.
     pub seal: Option<&'a SealTo>,
     pub media: &'a MediaReader,
+    /// Programs of others that may be asked.
+    pub programs: &'a Programs,
     /// Where it is for others.
     pub sharing: Option<&'a Sharing<'a>>,
     pub monitor: &'a dyn Monitor,
@@ -99,11 +102,11 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
         BagFormat::Html => {
             let folder = folder_of(&task.target);
             let originals: &dyn Originals = task.sharing.map_or(task.media as &dyn Originals, |sharing| sharing);
-            Form::Site(Box::new(Site::new(task.at, originals, folder).map_err(CustodyError::io(folder))?))
+            Form::Site(Box::new(Site::new(task.at, originals, task.programs, folder).map_err(CustodyError::io(folder))?))
         }
         BagFormat::Media(options) => {
             let folder = folder_of(&task.target);
-            Form::Media(Box::new(Media::new(options, &stock, folder).map_err(CustodyError::io(folder))?))
+            Form::Media(Box::new(Media::new(options, &stock, task.programs, folder).map_err(CustodyError::io(folder))?))
         }
     };
     let seal = task.seal.map(|seal| |file| seal.put_on(file));

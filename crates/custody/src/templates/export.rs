@@ -11,18 +11,19 @@ use keepsake_formats::template::{
     view::{Head, State},
 };
 use keepsake_record::{Memory, MemoryId, OwnerId, Sha256Digest, Timestamp};
-use keepsake_vault::Snapshot;
+use keepsake_vault::{AsOf, Moment};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{
     files::Beside,
-    making::{Maker, Place},
+    making::{Maker, Task, still},
+    place::Place,
     ready, unfit,
 };
 use crate::{
     Custody, CustodyError, CustodyResult, Filter, Monitor,
-    books::{Message, send_days},
+    books::{Message, read_days, send_days},
     copies::blocking,
     filter::{Chosen, Named},
     names::names_of,
@@ -137,19 +138,6 @@ pub struct TemplateReport {
     pub replaced: BTreeMap<String, u64>,
 }
 
-/// All that making needs.
-pub(super) struct Task {
-    pub set: Arc<Set>,
-    pub engine: Option<Arc<Engine>>,
-    pub setter: Arc<dyn Setter>,
-    pub head: Head,
-    pub ident: String,
-    pub names: keepsake_formats::names::Names,
-    pub plan: TemplatePlan,
-    pub place: Place,
-    pub monitor: Arc<dyn Monitor>,
-}
-
 impl Custody {
     /// Exports an owner's memories with a template.
     ///
@@ -173,19 +161,20 @@ impl Custody {
     pub async fn plan_template(&self, owner: OwnerId, options: &TemplateExport) -> CustodyResult<TemplatePlan> {
         let result = async {
             let (set, filter) = ready(&self.home, &options.template)?;
-            Place::new(&options.out, &set.manifest)?;
-            let mut snapshot = self.vault.snapshot(owner).await?;
+            let place = Place::new(&options.out, &set.manifest, owner)?;
+            blocking(move || place.look()).await?;
+            let moment = self.vault.head(owner).await?.moment();
             let filter = options.filter.clone().or(filter);
-            let chosen = self.chosen(owner, &snapshot, filter.as_ref()).await?;
-            planned(&mut snapshot, chosen.as_ref(), &set, filter.as_ref()).await
+            let chosen = self.chosen(owner, &moment, filter.as_ref()).await?;
+            planned(self.vault.as_of(owner, moment), chosen.as_ref(), &set, filter.as_ref()).await
         };
         let result = result.await;
         self.audited(Some(owner), "export.plan", &options.out.display().to_string(), result).await
     }
 
-    async fn chosen(&self, owner: OwnerId, snapshot: &Snapshot, filter: Option<&Filter>) -> CustodyResult<Option<Chosen>> {
+    async fn chosen(&self, owner: OwnerId, moment: &Moment, filter: Option<&Filter>) -> CustodyResult<Option<Chosen>> {
         let Some(filter) = filter else { return Ok(None) };
-        let named = Named::of(&mut self.vault.as_of(owner, snapshot.head.moment())).await?;
+        let named = Named::of(&mut self.vault.as_of(owner, moment.clone())).await?;
         Ok(Some(Chosen::new(filter, named)?))
     }
 
@@ -197,25 +186,40 @@ impl Custody {
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<TemplateReport> {
         let (set, filter) = ready(&self.home, &options.template)?;
+        let place = Place::new(&options.out, &set.manifest, owner)?;
+        let watch = monitor.clone();
+        let work = async |place: Place| self.fill_template(owner, options, (set, filter), place, setter, monitor).await;
+        self.alone_at(place, watch, work).await
+    }
+
+    async fn fill_template(
+        &self,
+        owner: OwnerId,
+        options: &TemplateExport,
+        (set, filter): (Set, Option<Filter>),
+        place: Place,
+        setter: Arc<dyn Setter>,
+        monitor: Arc<dyn Monitor>,
+    ) -> CustodyResult<TemplateReport> {
         let filter = options.filter.clone().or(filter);
-        let place = Place::new(&options.out, &set.manifest)?;
         let is_text = set.manifest.kind != Kind::Typst;
         let engine = is_text.then(|| Engine::new(&set)).transpose().map_err(|problems| unfit(&options.template, &problems))?;
-        let mut snapshot = self.vault.snapshot(owner).await?;
-        let person = snapshot.owner().await?;
-        let names = names_of(&mut self.vault.as_of(owner, snapshot.head.moment())).await?;
-        let chosen = self.chosen(owner, &snapshot, filter.as_ref()).await?;
+        let moment = self.vault.head(owner).await?.moment();
+        let state = || self.vault.as_of(owner, moment.clone());
+        let unerased = still(state()).await?;
+        let person = state().owner().await?;
+        let names = names_of(&mut state()).await?;
+        let chosen = self.chosen(owner, &moment, filter.as_ref()).await?;
         monitor.stage("counting the memories", None, None);
-        let plan = planned(&mut snapshot, chosen.as_ref(), &set, filter.as_ref()).await?;
-        let at = Timestamp::from_micros(snapshot.head.last_at)?;
-        let state = State { seq: snapshot.head.seq, mark: snapshot.head.mark.clone(), at };
+        let plan = planned(state(), chosen.as_ref(), &set, filter.as_ref()).await?;
+        let at = Timestamp::from_micros(moment.at)?;
         let head = Head {
             program: concat!("keepsake ", env!("CARGO_PKG_VERSION")).into(),
             template: set.manifest.name.clone(),
             title: options.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| person.name.clone()),
             language: options.language.clone().or(person.settings.language).unwrap_or_else(|| "en".into()),
             owner: person.name,
-            state,
+            state: State { seq: moment.seq, mark: moment.mark.clone(), at },
             filter: plan.filter.clone(),
             count: plan.memories,
             number: 1,
@@ -223,20 +227,15 @@ impl Custody {
         };
         let digest = digest(&set);
         // Where it is to be does not belong to what it is.
-        let ident = format!(
-            "{owner} {} {} {digest} {:?} {:?} {:?}",
-            snapshot.head.lineage, head.state.mark, head.title, head.language, head.filter
-        );
+        let ident =
+            format!("{owner} {} {} {digest} {:?} {:?} {:?}", moment.lineage, head.state.mark, head.title, head.language, head.filter);
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
         let report = report(&head, digest);
-        let beside = Beside::new(media, &set.manifest, &place.prefix);
-        let task = Task { set: Arc::new(set), engine: engine.map(Arc::new), setter, head, ident, names, plan, place, monitor };
+        let beside = Beside::new(media, self.programs.anew(), &set.manifest, &place.prefix);
+        let task =
+            Task { set: Arc::new(set), engine: engine.map(Arc::new), setter, head, ident, names, plan, place, monitor, still: unerased };
         let (sender, days) = mpsc::channel(4);
-        tokio::spawn(async move {
-            let sent = send_days(&mut snapshot, chosen.as_ref(), &sender).await;
-            // If nobody receives any more, nobody waits for the end either.
-            drop(sender.send(sent.map(|()| None)).await);
-        });
+        tokio::spawn(read_days(state(), chosen, sender));
         blocking(move || Maker::new(task, beside, report).make(days)).await
     }
 }
@@ -269,10 +268,10 @@ fn digest(set: &Set) -> Sha256Digest {
 }
 
 /// Goes through all memories: how many there are, and with which each file ends.
-async fn planned(snapshot: &mut Snapshot, chosen: Option<&Chosen>, set: &Set, filter: Option<&Filter>) -> CustodyResult<TemplatePlan> {
+async fn planned(mut state: AsOf, chosen: Option<&Chosen>, set: &Set, filter: Option<&Filter>) -> CustodyResult<TemplatePlan> {
     let (sender, mut days) = mpsc::channel::<Message>(4);
     let sending = async {
-        let sent = send_days(snapshot, chosen, &sender).await;
+        let sent = send_days(&mut state, chosen, &sender).await;
         drop(sender);
         sent
     };

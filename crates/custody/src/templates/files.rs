@@ -10,6 +10,7 @@ use std::{
 use keepsake_formats::{
     names::Names,
     pictures::Picture,
+    programs::Programs,
     template::{
         Kind, Manifest, Media,
         view::{PictureFile, Shown},
@@ -27,6 +28,7 @@ const PICTURE_BYTES_MAX: usize = 192 << 20;
 /// Makes pictures and copies originals, each once.
 pub(super) struct Beside {
     reader: MediaReader,
+    programs: Programs,
     media: Media,
     pixels: u32,
     is_set: bool,
@@ -45,9 +47,10 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub fn new(reader: MediaReader, manifest: &Manifest, prefix: &str) -> Self {
+    pub fn new(reader: MediaReader, programs: Programs, manifest: &Manifest, prefix: &str) -> Self {
         Self {
             reader,
+            programs,
             media: manifest.media,
             pixels: manifest.pixels,
             is_set: manifest.kind == Kind::Typst,
@@ -104,13 +107,13 @@ impl Beside {
         let Some(medium) = &attachment.medium else { return Ok(Err("the file never arrived".into())) };
         let original = medium.sha256;
         if self.is_set {
-            return Ok(self.picture_to_set(attachment, original));
+            return Ok(self.picture_to_set(attachment, original, work));
         }
         let path = format!("pictures/{}.jpg", &original.to_string()[..32]);
         let sides = match self.known.get(&original) {
             Some(sides) => sides.clone(),
             None => {
-                let made = self.made(attachment);
+                let made = self.made(attachment, work);
                 if let Ok(picture) = &made {
                     self.put(&path, &picture.jpeg, work)?;
                 }
@@ -122,11 +125,11 @@ impl Beside {
         Ok(sides.map(|(width, height)| PictureFile { path: address(&self.prefix, &path), width, height }))
     }
 
-    fn picture_to_set(&mut self, attachment: &Attachment, original: Sha256Digest) -> Result<PictureFile, String> {
+    fn picture_to_set(&mut self, attachment: &Attachment, original: Sha256Digest, work: &Path) -> Result<PictureFile, String> {
         if let Some(file) = self.named.get(&original) {
             return Ok(file.clone());
         }
-        let picture = self.made(attachment)?;
+        let picture = self.made(attachment, work)?;
         // Of what is left out nothing is counted: a smaller picture may still fit.
         if self.picture_bytes + picture.jpeg.len() > PICTURE_BYTES_MAX {
             return Err("too many large pictures for one PDF: smaller ones with `pixels`, or less with --filter".into());
@@ -138,9 +141,9 @@ impl Beside {
         Ok(file)
     }
 
-    fn made(&self, attachment: &Attachment) -> Result<Picture, String> {
+    fn made(&self, attachment: &Attachment, work: &Path) -> Result<Picture, String> {
         // One strange photo does not keep the others from being shown.
-        let made = || picture_of(&self.reader, attachment, self.pixels);
+        let made = || picture_of(&self.reader, attachment, self.pixels, &self.programs, work);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(made)).unwrap_or_else(|_| Err("its decoder failed".into()))
     }
 

@@ -2,130 +2,63 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use keepsake_formats::{
     book::Printed,
     markdown,
+    names::Names,
     template::{
-        Kind, Manifest, Per, Problem, Sheet,
-        view::{self, View, Viewer},
+        Engine, Per, Problem, Set, Setter, Sheet,
+        view::{self, Head, View, Viewer},
     },
 };
 use keepsake_record::{Memory, Sha256Digest};
+use keepsake_vault::AsOf;
 use tokio::sync::mpsc;
 
 use super::{
-    export::{Task, TemplateFile, TemplateReport},
+    export::{TemplateFile, TemplatePlan, TemplateReport},
     files::{Beside, write_whole},
     giving_up::{GivenUp, Limits, bounded},
+    leftovers::Listed,
+    place::Place,
     unfit,
 };
-use crate::{
-    CustodyError, CustodyResult,
-    books::Message,
-    export::{need_folder, refuse_filled},
-};
+use crate::{CustodyError, CustodyResult, Monitor, books::Message};
 
-/// Endings of files, which no folder should have.
-const ENDINGS: [&str; 16] =
-    ["html", "htm", "md", "markdown", "txt", "pdf", "zip", "tar", "gz", "tgz", "epub", "json", "xml", "csv", "docx", "age"];
-
-/// Where what is made is to be.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    out: PathBuf,
-    /// Whether it is a folder that holds everything, or a file with others beside it.
-    is_folder: bool,
-    /// Where everything stands until it is whole.
-    work: PathBuf,
-    /// The folder of pictures and originals: none of its own in a folder.
-    pub prefix: String,
-    stem: String,
+/// All that making needs.
+pub(super) struct Task {
+    pub set: Arc<Set>,
+    pub engine: Option<Arc<Engine>>,
+    pub setter: Arc<dyn Setter>,
+    pub head: Head,
+    pub ident: String,
+    pub names: Names,
+    pub plan: TemplatePlan,
+    pub place: Place,
+    pub monitor: Arc<dyn Monitor>,
+    /// That nothing was erased since it was begun: it may be in what was made.
+    pub still: Still,
 }
 
-impl Place {
-    /// Refuses what cannot be, before anything is read.
-    pub fn new(out: &Path, manifest: &Manifest) -> CustodyResult<Self> {
-        need_folder(out)?;
-        refuse_filled(out)?;
-        let ending = out.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let own = manifest.kind.ending();
-        let is_file = ending == own && manifest.per == Per::Export;
-        if !is_file && ENDINGS.contains(&ending.as_str()) {
-            let name = &manifest.name;
-            return Err(CustodyError::Usage(match manifest.per {
-                Per::Export => format!("{name} makes .{own}: {} needs that ending, or none for a folder", out.display()),
-                Per::Memory => {
-                    format!("{name} makes a file of each memory: {} is to be a folder, whose name has no such ending", out.display())
-                }
-            }));
-        }
-        let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let stem = if is_file { out.file_stem().unwrap_or_default().to_string_lossy().into_owned() } else { String::new() };
-        let place = Self {
-            is_folder: !is_file,
-            work: out.with_file_name(format!("{name}.part")),
-            prefix: if is_file { format!("{stem}-files") } else { String::new() },
-            out: out.to_path_buf(),
-            stem,
-        };
-        if is_file {
-            for name in [place.prefix.clone(), place.manifest(), format!("{}-1.{own}", place.stem)] {
-                refuse_filled(&out.with_file_name(name))?;
-            }
-        }
-        if fs::symlink_metadata(&place.work).is_ok() {
-            let work = place.work.display();
-            return Err(CustodyError::Refused(format!(
-                "{work} is there: another run is at it, or left it when it was cut off; then remove it"
-            )));
-        }
-        Ok(place)
-    }
+/// Asks something before everything gets its name, on a thread that may block.
+pub(super) type Still = Box<dyn FnMut() -> CustodyResult<()> + Send>;
 
-    fn manifest(&self) -> String {
-        if self.is_folder { "manifest.json".into() } else { format!("{}.manifest.json", self.stem) }
-    }
-
-    /// The name of a file that holds all memories, or some of them: `letter.pdf`, `letter-2.pdf`, `index.html`.
-    fn name(&self, manifest: &Manifest, number: usize, of: usize) -> String {
-        let stem = match (self.is_folder, manifest.kind) {
-            (false, _) => self.stem.as_str(),
-            (true, Kind::Html) => "index",
-            (true, _) => manifest.name.as_str(),
-        };
-        let ending = manifest.kind.ending();
-        if of == 1 && !self.is_folder {
-            // As it was asked for, also where the ending is written otherwise.
-            return self.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+/// What finds out whether something was erased since now.
+pub(super) async fn still(mut state: AsOf) -> CustodyResult<Still> {
+    state.catch_up().await?;
+    let (runtime, erased) = (tokio::runtime::Handle::current(), state.erased().len());
+    Ok(Box::new(move || {
+        runtime.block_on(state.catch_up())?;
+        if state.erased().len() == erased {
+            return Ok(());
         }
-        if of == 1 { format!("{stem}.{ending}") } else { format!("{stem}-{number}.{ending}") }
-    }
-
-    /// Lets everything stand where it was asked for.
-    fn publish(&self) -> CustodyResult<()> {
-        if self.is_folder {
-            refuse_filled(&self.out)?;
-            return fs::rename(&self.work, &self.out).map_err(CustodyError::io(&self.out));
-        }
-        let entries = fs::read_dir(&self.work).and_then(|all| all.map(|one| Ok(one?.file_name())).collect::<Result<Vec<_>, _>>());
-        let mut names = entries.map_err(CustodyError::io(&self.work))?;
-        names.sort();
-        let targets: Vec<PathBuf> = names.iter().map(|name| self.out.with_file_name(name)).collect();
-        targets.iter().try_for_each(|target| refuse_filled(target))?;
-        for (at, (name, target)) in names.iter().zip(&targets).enumerate() {
-            if let Err(error) = fs::rename(self.work.join(name), target) {
-                // What has its name by now goes back, to be removed with the rest.
-                names.iter().zip(&targets).take(at).for_each(|(name, target)| drop(fs::rename(target, self.work.join(name))));
-                return Err(CustodyError::io(target)(error));
-            }
-        }
-        fs::remove_dir(&self.work).map_err(CustodyError::io(&self.work))
-    }
+        Err(CustodyError::Refused(
+            "something was erased while this was made, and may have been in it: nothing of it was kept, run it again".into(),
+        ))
+    }))
 }
 
 /// Makes what a template makes.
@@ -147,13 +80,11 @@ impl Maker {
     }
 
     pub fn make(mut self, days: mpsc::Receiver<Message>) -> CustodyResult<TemplateReport> {
-        let work = self.task.place.work.clone();
         self.task.monitor.stage("filling in the template", Some(self.task.plan.memories), None);
-        fs::create_dir(&work).map_err(CustodyError::io(&work))?;
+        self.task.place.begin()?;
         let made = self.make_all(days).and_then(|()| self.publish());
         if made.is_err() {
-            // What is half made is of no use; what cannot be removed is under a name that says so.
-            drop(fs::remove_dir_all(&work));
+            self.task.place.give_up();
         }
         made.map(|()| self.report)
     }
@@ -261,6 +192,7 @@ impl Maker {
 
     /// Writes the manifest, and gives everything its name.
     fn publish(&mut self) -> CustodyResult<()> {
+        (self.task.still)()?;
         let place = &self.task.place;
         self.report.skipped = std::mem::take(&mut self.beside.skipped);
         self.report.beside = std::mem::take(&mut self.beside.files);
@@ -268,6 +200,8 @@ impl Maker {
         let mut json = serde_json::to_vec_pretty(&self.report).map_err(|e| CustodyError::Damaged(e.to_string()))?;
         json.push(b'\n');
         write_whole(&place.work.join(place.manifest()), &json)?;
-        place.publish()
+        let manifest = Listed { name: place.manifest(), bytes: json.len() as u64, sha256: Sha256Digest::of(&json) };
+        let made = self.report.files.iter().chain(&self.report.beside).map(Listed::of);
+        place.publish(made.chain([manifest]).collect())
     }
 }

@@ -12,12 +12,11 @@ use image::{
         webp::{WebPDecoder, WebPEncoder},
     },
 };
-use keepsake_record::Attachment;
 
-use super::programs::Programs;
 use crate::{
     copies,
     pictures::{self, Decoded},
+    programs::{self, Foreign, Programs},
     xmp::{Said, Told},
 };
 
@@ -33,6 +32,8 @@ pub enum PictureFormat {
     Png,
     /// WebP without loss: every pixel as it is, eight bits a channel.
     WebP,
+    /// AVIF, eight bits a channel: the smallest. A program writes it, where one is installed.
+    Avif,
 }
 
 impl PictureFormat {
@@ -42,6 +43,7 @@ impl PictureFormat {
             Self::Jpeg => "jpg",
             Self::Png => "png",
             Self::WebP => "webp",
+            Self::Avif => "avif",
         }
     }
 }
@@ -58,22 +60,27 @@ pub(super) enum Converted {
 /// Why there is none, as a sentence.
 pub(super) fn picture(
     original: &[u8],
-    attachment: &Attachment,
     convert: Option<PictureFormat>,
     side_max: Option<u32>,
-    programs: &mut Programs,
+    programs: &Programs,
     space: &Path,
 ) -> Result<Option<Converted>, String> {
-    let decoded = |bytes: &[u8]| moves(bytes).and_then(|()| pictures::decoded(bytes, side_max));
-    let is_foreign = ["image/heic", "image/heif", "image/avif"].contains(&attachment.media_type.as_str());
-    let decoded = if is_foreign { decoded(&programs.still(original, &attachment.media_type, space)?)? } else { decoded(original)? };
+    let foreign = programs::foreign(original);
+    let is_avif = foreign.is_some_and(|foreign| foreign.ending == "avif");
+    if is_avif && side_max.is_none() && convert.is_none_or(|format| format == PictureFormat::Avif) {
+        return Ok(None);
+    }
+    moves(original, foreign)?;
+    let decoded = pictures::decoded_with(original, side_max, programs, space)?;
     let own = match decoded.format {
+        _ if is_avif => Some(PictureFormat::Avif),
+        // What a program made of it is no kind of its own.
+        _ if foreign.is_some() => None,
         ImageFormat::Jpeg => Some(PictureFormat::Jpeg),
         ImageFormat::Png => Some(PictureFormat::Png),
         ImageFormat::WebP => Some(PictureFormat::WebP),
         _ => None,
     };
-    let own = own.filter(|_| !is_foreign);
     if decoded.is_as_large && (convert.is_none() || convert == own) {
         return Ok(None);
     }
@@ -82,8 +89,9 @@ pub(super) fn picture(
     }
     let size = (decoded.picture.width(), decoded.picture.height());
     let usual = if decoded.picture.color().has_alpha() { PictureFormat::Png } else { PictureFormat::Jpeg };
-    let format = convert.or(own).unwrap_or(usual);
-    let bytes = encoded(decoded, format)?;
+    // Where only its size was asked for, no program is needed to write it.
+    let format = convert.or(own.filter(|own| *own != PictureFormat::Avif)).unwrap_or(usual);
+    let bytes = encoded(decoded, format, programs, space)?;
     Ok(Some(Converted::Picture { bytes, ending: format.ending(), size }))
 }
 
@@ -93,7 +101,7 @@ pub(super) fn guarded<T>(make: impl FnOnce() -> Result<T, String>) -> Result<T, 
 }
 
 /// Refuses pictures that move: a copy would stand still.
-fn moves(bytes: &[u8]) -> Result<(), String> {
+fn moves(bytes: &[u8], foreign: Option<Foreign>) -> Result<(), String> {
     let broken = |error: image::ImageError| format!("it cannot be decoded: {error}");
     let is_moving = match image::guess_format(bytes) {
         Ok(ImageFormat::Gif) => {
@@ -106,22 +114,29 @@ fn moves(bytes: &[u8]) -> Result<(), String> {
         Ok(ImageFormat::Png) => {
             PngDecoder::with_limits(Cursor::new(bytes), pictures::limits()).and_then(|decoder| decoder.is_apng()).map_err(broken)?
         }
-        _ => false,
+        _ => foreign.is_some_and(|foreign| foreign.moves),
     };
     if is_moving { Err("it moves, and a copy would not".into()) } else { Ok(()) }
 }
 
-fn encoded(decoded: Decoded, format: PictureFormat) -> Result<Vec<u8>, String> {
+fn encoded(decoded: Decoded, format: PictureFormat, programs: &Programs, space: &Path) -> Result<Vec<u8>, String> {
     let picture = settled(decoded.picture, format);
     let profile = decoded.profile.filter(|profile| fits(profile, picture.color()));
     let (width, height, mut bytes) = (picture.width(), picture.height(), Vec::new());
     let written = match format {
         PictureFormat::Jpeg => with_profile(JpegEncoder::new_with_quality(&mut bytes, QUALITY), profile, &picture),
-        PictureFormat::Png => with_profile(PngEncoder::new(&mut bytes), profile, &picture),
+        // A program makes an AVIF of a PNG.
+        PictureFormat::Png | PictureFormat::Avif => with_profile(PngEncoder::new(&mut bytes), profile, &picture),
         PictureFormat::WebP => with_profile(WebPEncoder::new_lossless(&mut bytes), profile, &picture),
     };
     written.map_err(|error| format!("it cannot be written anew: {error}"))?;
-    let again = image::load_from_memory(&bytes).map_err(|error| format!("what was made of it is no picture: {error}"))?;
+    let again = if format == PictureFormat::Avif {
+        drop(picture);
+        bytes = programs.avif(&bytes, space)?;
+        pictures::decoded_with(&bytes, None, programs, space)?.picture
+    } else {
+        image::load_from_memory(&bytes).map_err(|error| format!("what was made of it is no picture: {error}"))?
+    };
     if (again.width(), again.height()) == (width, height) { Ok(bytes) } else { Err("what was made of it has another size".into()) }
 }
 
@@ -141,8 +156,8 @@ fn settled(picture: DynamicImage, format: PictureFormat) -> DynamicImage {
         (PictureFormat::Png, ColorType::Rgb32F) => DynamicImage::ImageRgb16(picture.into_rgb16()),
         (PictureFormat::Png, ColorType::Rgba32F) => DynamicImage::ImageRgba16(picture.into_rgba16()),
         (PictureFormat::Png, _) => picture,
-        (PictureFormat::WebP, _) if has_alpha => DynamicImage::ImageRgba8(picture.into_rgba8()),
-        (PictureFormat::WebP, _) => DynamicImage::ImageRgb8(picture.into_rgb8()),
+        (PictureFormat::WebP | PictureFormat::Avif, _) if has_alpha => DynamicImage::ImageRgba8(picture.into_rgba8()),
+        (PictureFormat::WebP | PictureFormat::Avif, _) => DynamicImage::ImageRgb8(picture.into_rgb8()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use keepsake_record::{Attachment, AttachmentRole, Medium, Memory, layout};
 
 use super::{
-    Originals, Out,
+    Making, Out,
     article::PLAYED,
     chain::{Chain, Step},
     frame::{Frame, count, up},
@@ -137,7 +137,7 @@ impl Photos {
     }
 
     /// Makes the photos of memories of one day small, on all cores. Answers those of which nothing can be shown, each with the reason.
-    pub fn prepare(&mut self, memories: &[Memory], originals: &dyn Originals, out: &mut Out<'_>) -> io::Result<Vec<(String, String)>> {
+    pub fn prepare(&mut self, memories: &[Memory], making: &Making<'_>, out: &mut Out<'_>) -> io::Result<Vec<(String, String)>> {
         let month =
             memories.first().and_then(|memory| memory.when.day).map_or_else(|| "undated".into(), |day| day.to_string()[..7].to_owned());
         if self.month != month {
@@ -158,7 +158,7 @@ impl Photos {
         let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
         let work = || {
             while let Some((_, (medium, _))) = wanted.get(next.fetch_add(1, Ordering::Relaxed)).map(|(path, it)| (path, it)) {
-                let made = small(medium, originals);
+                let made = small(medium, making);
                 let mut done = done.lock().expect("no holder panics");
                 let _ = done.insert(medium.sha256, made);
             }
@@ -292,11 +292,12 @@ impl Photos {
     }
 }
 
-fn small(medium: &Medium, originals: &dyn Originals) -> Result<pictures::Picture, String> {
+fn small(medium: &Medium, making: &Making<'_>) -> Result<pictures::Picture, String> {
     if medium.bytes > PICTURE_BYTES_MAX {
         return Err("it is too long for a picture".into());
     }
-    let original = originals.read(&medium.sha256, medium.bytes)?;
+    let original = making.originals.read(&medium.sha256, medium.bytes)?;
     // One strange photo does not keep the others from their pages.
-    std::panic::catch_unwind(|| pictures::printable(&original, SIDE_MAX)).unwrap_or_else(|_| Err("its decoder failed".into()))
+    let made = || pictures::printable_with(&original, SIDE_MAX, making.programs, &making.space);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(made)).unwrap_or_else(|_| Err("its decoder failed".into()))
 }

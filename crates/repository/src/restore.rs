@@ -1,6 +1,7 @@
 //! Bringing a tree back into a folder: every blob checked, every file whole or absent, nothing outside the folder.
 
 mod fetching;
+mod links;
 mod metadata;
 mod parts;
 mod writing;
@@ -57,11 +58,23 @@ struct Job {
     /// Where it is until it is whole.
     part: PathBuf,
     path: String,
+    /// Of a file with several names.
+    stands: Option<Stands>,
 }
+
+/// The name under which this run brought the content of hard links back, once it did.
+type Stands = Arc<Mutex<Option<PathBuf>>>;
 
 impl Job {
     fn pieces(&self) -> &[Id] {
         self.node.content.as_deref().unwrap_or_default()
+    }
+
+    /// It has its name, and others may be linked to it.
+    fn has_come(&self) {
+        if let Some(stands) = &self.stands {
+            *stands.lock().expect("no holder panics") = Some(self.target.clone());
+        }
     }
 }
 
@@ -121,8 +134,9 @@ struct Walk<'a> {
     options: &'a RestoreOptions,
     monitor: &'a dyn Monitor,
     outcome: &'a Mutex<RestoreOutcome>,
-    hard_links: HashMap<(u64, u64), PathBuf>,
-    linked: Vec<(PathBuf, PathBuf, String)>,
+    hard_links: HashMap<(u64, u64), Stands>,
+    /// Further names, for the end: only then it is known whether the first one came back.
+    linked: Vec<Job>,
     folders: Vec<(PathBuf, Node, String)>,
 }
 
@@ -177,13 +191,7 @@ impl Repository {
             batches.send();
             walked
         })?;
-        for (from, to, path) in std::mem::take(&mut walk.linked) {
-            let in_the_way = options.overwrite && fs::symlink_metadata(&to).is_ok_and(|m| m.is_file());
-            let cleared = if in_the_way { fs::remove_file(&to) } else { Ok(()) };
-            if let Err(error) = cleared.and_then(|()| fs::hard_link(&from, &to)) {
-                walk.fail(&path, &error.to_string());
-            }
-        }
+        links::link_or_write(self, std::mem::take(&mut walk.linked), options, disk, monitor, &outcome);
         // Deepest first, so that writing inside a folder does not change its time again.
         for (folder, node, path) in std::mem::take(&mut walk.folders).into_iter().rev() {
             if let Err(error) = apply_meta(&folder, &node) {
@@ -240,19 +248,22 @@ impl Walk<'_> {
             }
             (NodeKind::File, _) => {
                 let key = (node.device_id, node.inode);
-                if node.links > 1 && key.1 != 0 {
-                    if let Some(first) = self.hard_links.get(&key) {
-                        self.linked.push((first.clone(), target, path));
+                let part = target.with_file_name(parts.part_of(&node.name));
+                let mut job = Job { node, target, part, path, stands: None };
+                if job.node.links > 1 && key.1 != 0 {
+                    if let Some(stands) = self.hard_links.get(&key) {
+                        job.stands = Some(Arc::clone(stands));
+                        self.linked.push(job);
                         return Ok(());
                     }
-                    self.hard_links.insert(key, target.clone());
+                    job.stands = Some(Arc::clone(self.hard_links.entry(key).or_default()));
                 }
-                let part = target.with_file_name(parts.part_of(&node.name));
-                batches.add(Job { node, target, part, path });
+                batches.add(job);
                 Ok(())
             }
             _ => {
-                if let Err(error) = make_special(&node, &target, self.options.overwrite).and_then(|()| apply_meta(&target, &node)) {
+                let part = target.with_file_name(parts.part_of(&node.name));
+                if let Err(error) = make_special(&node, &target, &part, self.options.overwrite).and_then(|()| apply_meta(&target, &node)) {
                     self.fail(&path, &error.to_string());
                 }
                 Ok(())
@@ -304,18 +315,23 @@ fn write_files(
             }
             let written = write_file(&mut source, &job, options.overwrite, &mut buffers, disk, monitor);
             source.first += job.pieces().len();
-            match written {
-                Ok(bytes) => {
-                    let mut outcome = outcome.lock().expect("no holder panics");
-                    outcome.files += 1;
-                    outcome.bytes += bytes;
-                    monitor.advance(1, 0);
-                }
-                Err(failure) => {
-                    outcome.lock().expect("no holder panics").damaged |= failure.damaged;
-                    fail(outcome, monitor, &job.path, &failure.reason);
-                }
-            }
+            note(outcome, monitor, &job, written);
+        }
+    }
+}
+
+/// What became of a file.
+fn note(outcome: &Mutex<RestoreOutcome>, monitor: &dyn Monitor, job: &Job, written: Result<u64, Failure>) {
+    match written {
+        Ok(bytes) => {
+            let mut outcome = outcome.lock().expect("no holder panics");
+            outcome.files += 1;
+            outcome.bytes += bytes;
+            monitor.advance(1, 0);
+        }
+        Err(failure) => {
+            outcome.lock().expect("no holder panics").damaged |= failure.damaged;
+            fail(outcome, monitor, &job.path, &failure.reason);
         }
     }
 }

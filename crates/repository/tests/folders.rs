@@ -6,6 +6,7 @@ use std::{
     os::unix::{
         ffi::OsStrExt,
         fs::{MetadataExt, PermissionsExt, symlink},
+        net::UnixListener,
     },
     path::{Path, PathBuf},
     sync::Mutex,
@@ -114,7 +115,7 @@ fn the_stock_tool_writes_we_read() {
 
 /// How a restore names what it has not finished.
 fn part_of(name: &str) -> String {
-    format!(".keepsake-part-{}", Id::of(name.as_bytes()))
+    format!(".keepsake-part-{}", &Id::of(name.as_bytes()).to_string()[..32])
 }
 
 /// Looks at a folder and at the parts in it whenever bytes were written.
@@ -271,4 +272,101 @@ fn parts_that_were_backed_up_come_back() {
         assert_eq!(restored_over(&repository, &tree, &target, &Silent).failed, vec![]);
         assert_eq!(fingerprint(&target.join(source.strip_prefix("/").expect("absolute"))), fingerprint(&source));
     }
+}
+
+/// A repository that has one file under three names; the place of it, where the folder is in the tree, and what is in the file.
+fn with_links(space: &Path) -> (PathBuf, Id, PathBuf, Vec<u8>) {
+    let (source, place) = (space.join("source"), space.join("repository"));
+    fs::create_dir(&source).expect("folder");
+    let noise: Vec<u8> = (0..400_000_u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8).collect();
+    fs::write(source.join("a"), &noise).expect("write");
+    for name in ["b", "c"] {
+        fs::hard_link(source.join("a"), source.join(name)).expect("hard link");
+    }
+    let tree = backed_up(&init(local(&place)), &source);
+    (place, tree, source.strip_prefix("/").expect("absolute").to_path_buf(), noise)
+}
+
+/// Links lead only to what this run wrote: what stood under the first name before is something else.
+#[test]
+fn hard_links_without_their_first_name() {
+    let space = tempfile::tempdir().expect("space");
+    let (place, tree, below, noise) = with_links(space.path());
+    let target = space.path().join("back");
+    let folder = target.join(&below);
+    fs::create_dir_all(folder.join("a/full")).expect("folder");
+    fs::write(folder.join("b"), "old").expect("write");
+    fs::write(folder.join(part_of("c")), "left").expect("write");
+    let outcome = restored_over(&open(local(&place)), &tree, &target, &Silent);
+    let failed: Vec<&str> = outcome.failed.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(failed, [below.join("a").to_str().expect("UTF-8")]);
+    assert!(fs::read(folder.join("b")).expect("readable") == noise, "from its own content");
+    let inode = |name: &str| fs::metadata(folder.join(name)).expect("metadata").ino();
+    assert_eq!(inode("b"), inode("c"));
+
+    fs::remove_dir_all(folder.join("a")).expect("removed");
+    for _ in 0..2 {
+        assert_eq!(restored_over(&open(local(&place)), &tree, &target, &Silent).failed, vec![]);
+        assert_eq!((inode("a"), inode("a")), (inode("b"), inode("c")));
+        assert_eq!(fs::read_dir(&folder).expect("listed").count(), 3, "no part stays");
+    }
+    let outcome = open(local(&place)).restore(&tree, &target, &RestoreOptions::default(), &Silent).expect("it runs to its end");
+    let told = outcome.failed.iter().filter(|(_, reason)| reason.contains("is there already: choose another folder"));
+    assert_eq!(told.count(), 3);
+}
+
+#[test]
+fn hard_links_to_what_is_damaged() {
+    let space = tempfile::tempdir().expect("space");
+    let (place, tree, below, _) = with_links(space.path());
+    let packs =
+        fs::read_dir(place.join("data")).expect("listed").flat_map(|entry| fs::read_dir(entry.expect("entry").path()).expect("listed"));
+    let pack = packs.map(|entry| entry.expect("entry").path()).max_by_key(|path| fs::metadata(path).expect("metadata").len());
+    let pack = pack.expect("a pack");
+    let mut bytes = fs::read(&pack).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(&pack).expect("removed");
+    fs::write(&pack, bytes).expect("write");
+
+    let target = space.path().join("back");
+    let folder = target.join(&below);
+    fs::create_dir_all(&folder).expect("folder");
+    for name in ["a", "b"] {
+        fs::write(folder.join(name), format!("old {name}")).expect("write");
+    }
+    let outcome = restored_over(&open(local(&place)), &tree, &target, &Silent);
+    assert_eq!((outcome.failed.len(), outcome.files, outcome.damaged), (3, 0, true), "{:?}", outcome.failed);
+    for name in ["a", "b"] {
+        assert_eq!(fs::read_to_string(folder.join(name)).expect("readable"), format!("old {name}"));
+    }
+    assert_eq!(fs::read_dir(&folder).expect("listed").count(), 2, "nothing takes the place of c, and no part stays");
+}
+
+/// What is no file replaces what is there only when it was made; sockets never are.
+#[test]
+fn what_is_no_file_takes_the_place_of_one() {
+    let space = tempfile::tempdir().expect("space");
+    let source = space.path().join("source");
+    fs::create_dir(&source).expect("folder");
+    let _listener = UnixListener::bind(source.join("socket")).expect("socket");
+    for name in ["link", "in the way"] {
+        symlink("somewhere", source.join(name)).expect("symlink");
+    }
+    let repository = init(local(&space.path().join("repository")));
+    let tree = backed_up(&repository, &source);
+    let below = source.strip_prefix("/").expect("absolute");
+    let target = space.path().join("back");
+    let folder = target.join(below);
+    fs::create_dir_all(folder.join("in the way")).expect("folder");
+    for name in ["socket", "link"] {
+        fs::write(folder.join(name), "old").expect("write");
+    }
+    symlink("left", folder.join(part_of("link"))).expect("symlink");
+    let outcome = restored_over(&repository, &tree, &target, &Silent);
+    let failed: Vec<&str> = outcome.failed.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(failed, [below.join("in the way").to_str().expect("UTF-8")]);
+    assert_eq!(fs::read_to_string(folder.join("socket")).expect("readable"), "old");
+    assert_eq!(fs::read_link(folder.join("link")).expect("a link"), Path::new("somewhere"));
+    assert_eq!(fs::read_dir(&folder).expect("listed").count(), 3, "no part stays");
 }

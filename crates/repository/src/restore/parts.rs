@@ -1,17 +1,21 @@
-//! Parts: what a restore writes before it is whole. Their names are known, they are their owner's alone, and what a killed restore left of them
-//! is removed by the next one.
+//! Parts: what a restore writes before it is whole. Their names are known, they are their owner's alone, and what a killed restore left of one
+//! is removed by the next one that writes the same file.
 
 use std::{
     collections::HashSet,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, FileType, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
+use data_encoding::HEXLOWER;
+
 use crate::{Id, Node, RepositoryError, RepositoryResult};
 
 const PREFIX: &str = ".keepsake-part-";
+/// So many bytes of a digest: enough that no two names share one, few enough for paths and file systems that have little room.
+const DIGEST: usize = 16;
 
 /// How parts of the files of one folder are called: by the names of their files, so that a later restore knows which are its own.
 pub(super) struct PartNames {
@@ -30,7 +34,7 @@ impl PartNames {
     pub fn part_of(&self, name: &[u8]) -> String {
         let mut id = Id::of(name);
         loop {
-            let part = format!("{PREFIX}{id}");
+            let part = format!("{PREFIX}{}", HEXLOWER.encode(&id.as_bytes()[..DIGEST]));
             if !self.taken.contains(part.as_bytes()) {
                 return part;
             }
@@ -68,13 +72,18 @@ fn make(part: &Path) -> io::Result<File> {
     let mut new = OpenOptions::new();
     // Never one that is there: it would keep its permissions, and a link would lead elsewhere.
     new.write(true).create_new(true).mode(0o600);
-    match new.open(part) {
+    made_anew(part, FileType::is_file, |part| new.open(part))
+}
+
+/// Makes a part with a step that refuses what is there. What a killed restore left is removed first, if it is such as it leaves.
+pub(super) fn made_anew<T>(part: &Path, alike: impl Fn(&FileType) -> bool, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+    match make(part) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if !fs::symlink_metadata(part)?.is_file() {
+            if !alike(&fs::symlink_metadata(part)?.file_type()) {
                 return Err(io::Error::new(error.kind(), format!("{} is in the way: move it elsewhere", part.display())));
             }
             fs::remove_file(part)?;
-            new.open(part)
+            make(part)
         }
         made => made,
     }
@@ -185,7 +194,7 @@ mod tests {
     fn no_part_has_the_name_of_a_file() {
         let node = |name: String| Node::bare(name.into_bytes(), NodeKind::File, "");
         let first = PartNames::beside(&[]).part_of(b"file");
-        assert_eq!(first, format!("{PREFIX}{}", Id::of(b"file")));
+        assert_eq!(first, format!("{PREFIX}{}", &Id::of(b"file").to_string()[..32]));
         let second = PartNames::beside(&[node("file".into()), node(first.clone())]).part_of(b"file");
         let third = PartNames::beside(&[node(first.clone()), node(second.clone())]).part_of(b"file");
         assert!(first != second && third != first && third != second, "{first} {second} {third}");

@@ -135,6 +135,7 @@ pub(super) fn write_file(
         // Network file systems may tell only now what they could not keep.
         (disk.close)(file)?;
         fs::rename(part, target)?;
+        job.has_come();
         // A file whose permissions cannot be had is there all the same.
         dressed?;
         Ok(bytes)

@@ -247,13 +247,17 @@ pub fn detect(input: &Input) -> Result<Format, ReadError> {
     }
     let (notes, media) = (ending(&["md", "markdown"]), visible.iter().filter(|f| media_type::is_media(&f.path)).count());
     let texts = visible.iter().filter(|f| plain::is_text(&f.path)).count();
-    let others = visible.len() - notes - media - texts;
-    // Texts beside notes are read with them.
+    let others = visible.len() - notes - media;
     if notes > 0 && notes * 4 >= media && notes * 2 >= others {
         return Ok(Format::Markdown);
     }
-    if media > 0 && media * 2 >= others + texts && media >= texts {
+    if media > 0 && media * 2 >= others {
         return Ok(Format::Media);
+    }
+    // Texts are asked for last, so that no folder is something else because of them. Those beside notes are read with the notes.
+    let others = others - texts;
+    if notes > 0 && notes * 4 >= media && notes * 2 >= others {
+        return Ok(Format::Markdown);
     }
     for file in files.iter().filter(|f| f.ending() == "json" && f.depth() == 0) {
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&input.whole(&file.path)?) {

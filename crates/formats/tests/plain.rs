@@ -172,11 +172,100 @@ fn it_is_found_out_what_a_folder_of_texts_is() {
     let space = folder(&[("diary.txt", b"words"), ("photo.jpg", b"?")]);
     assert_eq!((detected(space.path()), detected(&space.path().join("diary.txt"))), ("media", "plain"));
     fs::write(space.path().join("more.html"), "<p>words").expect("written");
+    assert_eq!(detected(space.path()), "media", "as it was before texts were read");
+    fs::write(space.path().join("third.txt"), "words").expect("written");
     assert_eq!(detected(space.path()), "plain");
     fs::write(space.path().join("bagit.txt"), "BagIt-Version: 1.0").expect("written");
     assert_eq!(detected(space.path()), "none", "an export of our own is no folder of texts");
     let one = take(&space.path().join("diary.txt"), None).expect("readable");
     assert_eq!((one.drafts.len(), one.drafts[0].memory.title.as_deref()), (1, Some("diary")));
+}
+
+#[test]
+fn folders_that_were_something_are_that_still() {
+    let many = |sets: &[(&str, usize)]| {
+        let names: Vec<String> = sets.iter().flat_map(|(ending, count)| (0..*count).map(move |at| format!("{at}.{ending}"))).collect();
+        folder(&names.iter().map(|name| (name.as_str(), b"words".as_slice())).collect::<Vec<_>>())
+    };
+    for (sets, expected) in [
+        ([("jpg", 10), ("txt", 15), ("md", 0)], "media"),
+        ([("jpg", 4), ("txt", 8), ("md", 1)], "media"),
+        ([("jpg", 4), ("txt", 9), ("md", 1)], "markdown"),
+        ([("jpg", 0), ("txt", 9), ("md", 1)], "markdown"),
+        ([("jpg", 4), ("txt", 9), ("md", 0)], "plain"),
+    ] {
+        assert_eq!(detected(many(&sets).path()), expected, "{sets:?}");
+    }
+}
+
+#[test]
+fn what_programs_make_beside_notes_is_none() {
+    let space = folder(&[
+        ("content/a.md", b"a note"),
+        ("public/a/index.html", b"<p>a note"),
+        ("_site/a.html", b"<p>a note"),
+        ("robots.txt", b"Disallow: /"),
+        ("docs/requirements.txt", b"sphinx"),
+        ("LICENSE-MIT.txt", b"as is"),
+        ("diary/one.txt", b"one"),
+        ("build/log.md", b"another note"),
+        ("build/beside.txt", b"two"),
+        ("script.html", b"<script>var a = '{{';</script><p>three"),
+    ]);
+    let taken = take(space.path(), Some(Format::Markdown)).expect("readable");
+    let read: Vec<&str> = taken.drafts.iter().map(|draft| draft.origin.as_str()).filter(|path| !path.ends_with(".md")).collect();
+    assert_eq!(read, ["build/beside.txt", "diary/one.txt", "script.html"]);
+    let told = |words: &str| taken.passed_over.iter().filter(|told| told.contains(words)).count();
+    assert_eq!((told("a folder that a program makes"), told("for programs, or a license"), taken.passed_over.len()), (2, 3, 5));
+}
+
+#[test]
+fn odd_pages_are_read_as_they_are_meant() {
+    let missing: String = (0..150).map(|at| format!("<img src={at}.jpg>")).collect();
+    let space = folder(&[
+        ("missing.html", missing.as_bytes()),
+        ("nul.txt", b"a\0b"),
+        ("jis.html", b"<meta http-equiv=Content-Type content='text/html; charset=\"ISO-2022-JP\";'><p>\x1b$B$\"\x1b(B"),
+        (
+            "said.html",
+            b"<title>Z&uuml;rich &amp; more</title><meta name=created content=2019-01-01><meta name=date content=20240305>\
+              <meta name=author content=A><meta name=author content='B&eacute;'><p>x",
+        ),
+        ("time.html", b"<time datetime=PT20M>20</time><time datetime=14:30>then</time><time datetime=2024-03-05>day</time>"),
+        ("20240305 backup/a.txt", b"words"),
+        ("late.html", b"<img data-src=p.jpg><img src=data:x srcset='q.jpg 1x, r.jpg 2x'><noscript><p>unscripted</noscript>"),
+        ("p.jpg", b"p"),
+        ("q.jpg", b"q"),
+        ("Saved.HTML", b"<p>saved"),
+        ("Saved-Dateien/frame.html", b"<p>advertisement"),
+    ]);
+    let taken = take(space.path(), Some(Format::Plain)).expect("readable");
+    let told = |words: &str| taken.problems.iter().filter(|problem| problem.contains(words)).count();
+    assert_eq!((told("missing.html: its file"), told("has 50 more links")), (100, 1));
+    assert_eq!((by(&taken, "nul.txt").files[0].path.as_str(), by(&taken, "jis.html").files.len(), told("iso-2022-jp")), ("nul.txt", 1, 1));
+    let said = &by(&taken, "said.html").memory;
+    assert_eq!(said.title.as_deref(), Some("Zürich & more"));
+    assert_eq!(
+        (said.when.day.map(|day| day.to_string()).as_deref(), said.when.instant, &said.when.edtf),
+        (Some("2024-03-05"), None, &None)
+    );
+    assert_eq!((said.custom["author"][1].as_str(), said.custom["date"].as_str()), (Some("Bé"), Some("2019-01-01")));
+    assert_eq!(day(by(&taken, "time.html")).as_deref(), Some("2024-03-05"));
+    assert_eq!(day(by(&taken, "20240305 backup/a.txt")), None);
+    let late = by(&taken, "late.html");
+    assert_eq!(late.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["p.jpg", "q.jpg"]);
+    assert!(late.memory.text.contains("(keepsake:attachment/q)") && late.memory.text.contains("unscripted"), "{}", late.memory.text);
+    assert!(taken.passed_over[0].starts_with("Saved-Dateien/frame.html"), "{:?}", taken.passed_over);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test of how long it takes")]
+fn open_elements_and_space_take_no_time() {
+    let html = format!("{}{}", "<b>".repeat(4900), " ".repeat(8 << 20));
+    let space = folder(&[("a.html", html.as_bytes())]);
+    let began = std::time::Instant::now();
+    assert_eq!(take(space.path(), None).expect("readable").drafts.len(), 1);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
 #[test]

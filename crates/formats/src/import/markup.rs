@@ -14,6 +14,9 @@ const OPEN_MAX: usize = 5000;
 /// The most attributes of a tag that are looked at.
 const ATTRIBUTES_MAX: usize = 64;
 
+/// The longest name of a reference.
+const REFERENCE_MAX: usize = 40;
+
 /// A tag with its attributes.
 pub(crate) struct Tag {
     /// In small letters, as its attributes' names are.
@@ -157,8 +160,57 @@ fn is_void(name: &str) -> bool {
     matches!(name, "area" | "base" | "br" | "col" | "embed" | "hr" | "img" | "input" | "link" | "meta" | "source" | "track" | "wbr")
 }
 
-/// Text with its references resolved; those that nobody knows stay as they are.
+/// Text with its references resolved one by one; those that nobody knows stay as they are.
 fn resolved(text: &str) -> String {
-    let known = |name: &str| quick_xml::escape::resolve_predefined_entity(name).or((name == "nbsp").then_some("\u{a0}"));
-    quick_xml::escape::unescape_with(text, known).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('&') {
+        out.push_str(before);
+        let name = after.bytes().take(REFERENCE_MAX).take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'#').count();
+        match after[name..].strip_prefix(';').and_then(|behind| Some((meaning(&after[..name])?, behind))) {
+            Some((meaning, behind)) => {
+                out.push_str(&meaning);
+                rest = behind;
+            }
+            None => {
+                out.push('&');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What a reference stands for. HTML's two thousand names are those of Markdown, too, and its reader has a table of them.
+fn meaning(name: &str) -> Option<String> {
+    let whole = format!("&{name};");
+    if let Ok(known) = quick_xml::escape::unescape(&whole) {
+        return Some(known.into_owned());
+    }
+    let mut found = String::new();
+    for event in pulldown_cmark::Parser::new(&whole) {
+        if let pulldown_cmark::Event::Text(text) = event {
+            found.push_str(&text);
+        }
+    }
+    (found != whole && !found.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_resolved_one_by_one() {
+        for (text, expected) in [
+            ("Z&uuml;rich &amp; Gen&egrave;ve", "Zürich & Genève"),
+            ("&nbsp;&#65;&#x42;&hellip;", "\u{a0}AB…"),
+            ("a?x=1&y=2&amp;z=&eacute;", "a?x=1&y=2&z=é"),
+            ("&nothing; &; && &lt", "&nothing; &; && &lt"),
+            ("&amp;uuml;", "&uuml;"),
+        ] {
+            assert_eq!(resolved(text), expected, "{text}");
+        }
+    }
 }

@@ -8,14 +8,19 @@ mod links;
 mod page;
 mod tidy;
 
-use std::{collections::BTreeSet, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
 
 use keepsake_record::{Attachment, Kind, Sha256Digest, When, rewrite_links};
+use serde_json::Value;
 
 use self::{
     encoding::{Doubt, decode},
     links::{Links, name_of},
     page::Said,
+    tidy::tidied,
 };
 use super::{
     CollectionDraft, Draft, DraftFile, Input, InputFile, Problem, ReadError, ReadOptions, Sink,
@@ -29,6 +34,12 @@ const BYTES_MAX: usize = 32 << 20;
 const TEXT_BYTES_MAX: usize = 15 << 20;
 /// Longer paths are known by their digest.
 const ID_BYTES_MAX: usize = 1024;
+/// Characters that are written as others, so that their bytes do not tell that they are not what they seem.
+const ESCAPED: [&str; 4] = ["iso-2022-jp", "iso-2022-kr", "utf-7", "hz-gb-2312"];
+/// How browsers call the folder of what belongs to a page, behind the page's name, in the languages that say it otherwise.
+const SAVED: [&str; 8] = ["_files", "-Dateien", "_fichiers", "_archivos", "-filer", "_bestanden", "_file", ".files"];
+/// Folders that programs make, and others may make again.
+const MADE: [&str; 5] = ["public", "_site", "dist", "build", "node_modules"];
 /// What pages call the characters that are read anyhow where a page is no UTF-8.
 const WESTERN: [&str; 7] = ["windows-1252", "cp1252", "iso-8859-1", "iso8859-1", "latin1", "us-ascii", "ascii"];
 
@@ -53,7 +64,7 @@ pub(crate) fn read(input: &Input, options: &ReadOptions, sink: &mut dyn Sink) ->
         let what = match file.path.as_str() {
             path if is_hidden(path) => "hidden, as settings of programs are",
             path if is_text(path) => "a part of a saved page or of a bag, and no text of its own",
-            path if has_ending(path, &["md", "markdown"]) => "a note of Markdown: import it with --format markdown",
+            path if is_note(path) => "a note of Markdown: import it with --format markdown",
             path if is_media(path) => "a photo, film or recording that no text names: import it with --format media",
             _ => "no text, and no text names it",
         };
@@ -73,7 +84,8 @@ pub(crate) struct Folder<'a> {
     options: &'a ReadOptions,
     texts: Vec<&'a InputFile>,
     files: BTreeSet<&'a str>,
-    is_beside_notes: bool,
+    /// The folders of the notes that the texts are beside, if they are.
+    notes: Option<BTreeSet<&'a str>>,
     /// What is a memory, or belongs to one.
     pub used: BTreeSet<String>,
 }
@@ -83,17 +95,20 @@ impl<'a> Folder<'a> {
     fn of(input: &'a Input, files: &'a [InputFile], used: BTreeSet<String>, options: &'a ReadOptions) -> Self {
         let all: BTreeSet<&'a str> = files.iter().map(|file| file.path.as_str()).collect();
         let bags: Vec<&str> = all.iter().copied().filter(|path| path.rsplit('/').next() == Some("bagit.txt")).collect();
-        let is_own = |path: &str| is_text(path) && !is_hidden(path) && !is_of_page(path, &all) && !bags.iter().any(|bag| is_tag(path, bag));
+        let pages: BTreeSet<&str> = all.iter().filter(|path| is_page(path)).filter_map(|path| Some(path.rsplit_once('.')?.0)).collect();
+        let is_own =
+            |path: &str| is_text(path) && !is_hidden(path) && !is_of_page(path, &pages) && !bags.iter().any(|bag| is_tag(path, bag));
         let texts = files.iter().filter(|file| is_own(&file.path) && !used.contains(&file.path)).collect();
         let files = all.iter().copied().filter(|path| !is_own(path) && !is_hidden(path)).collect();
-        Self { input, options, texts, files, is_beside_notes: false, used }
+        Self { input, options, texts, files, notes: None, used }
     }
 
     /// The texts beside notes of Markdown, but for those that the notes name. Pages that a program makes others from are none.
     pub fn beside_notes(input: &'a Input, files: &'a [InputFile], used: BTreeSet<String>, options: &'a ReadOptions) -> Self {
         let mut folder = Self::of(input, files, used, options);
-        folder.files.retain(|path| !has_ending(path, &["md", "markdown"]));
-        folder.is_beside_notes = true;
+        folder.files.retain(|path| !is_note(path));
+        let notes = files.iter().filter(|file| is_note(&file.path) && !is_hidden(&file.path));
+        folder.notes = Some(notes.map(|file| folder_of(&file.path)).collect());
         folder
     }
 
@@ -104,12 +119,30 @@ impl<'a> Folder<'a> {
     pub fn read(&mut self, sink: &mut dyn Sink) -> Result<(), ReadError> {
         for file in std::mem::take(&mut self.texts) {
             self.used.insert(file.path.clone());
+            if let Some(what) = self.is_made(&file.path) {
+                sink.passed_over(&file.path, what);
+                continue;
+            }
             match self.bytes(file) {
                 Ok(found) => self.memory(&file.path, &found, sink)?,
                 Err(error) => sink.problem(Problem::new(&file.path, error)),
             }
         }
         Ok(())
+    }
+
+    /// What a text beside notes is, if nobody wrote it for its words.
+    fn is_made(&self, path: &str) -> Option<&'static str> {
+        let notes = self.notes.as_ref()?;
+        let (folder, name) = (folder_of(path), path.rsplit('/').next().unwrap_or(path));
+        let is_license = ["LICENSE", "LICENCE"].iter().any(|word| name.starts_with(word));
+        let is_program =
+            ["robots.txt", "requirements.txt", "cmakelists.txt", "license.txt"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        if is_license || is_program {
+            return Some("a file for programs, or a license; --format plain imports it all the same");
+        }
+        let is_made = folder.split('/').any(|part| MADE.contains(&part)) && !notes.contains(folder);
+        is_made.then_some("in a folder that a program makes, and without a note beside it; --format plain imports it all the same")
     }
 
     fn bytes(&self, file: &InputFile) -> Result<Found, ReadError> {
@@ -125,7 +158,8 @@ impl<'a> Folder<'a> {
 
     fn memory(&mut self, path: &str, found: &Found, sink: &mut dyn Sink) -> Result<(), ReadError> {
         let (text, doubt) = decode(&found.bytes, found.is_cut);
-        if self.is_beside_notes && is_page(path) && ["{{", "{%"].iter().any(|mark| text.contains(mark)) {
+        let tidy = is_page(path).then(|| tidied(&text));
+        if self.notes.is_some() && tidy.as_ref().is_some_and(|(tidy, _)| tidy.contains("{{") || tidy.contains("{%")) {
             sink.passed_over(path, "a template of pages; --format plain imports it all the same");
             return Ok(());
         }
@@ -133,13 +167,13 @@ impl<'a> Folder<'a> {
         let mut draft = Draft::new("plain", id, path, found.digest, self.options);
         draft.memory.kind = Kind::Note;
         let mut links = Links::new(path, &self.files, &mut self.used, &mut draft);
-        let (mut text, said, broken) = if is_page(path) {
-            page::read(&text, &mut links)
+        let (mut text, said, broken) = if let Some((tidy, is_whole)) = &tidy {
+            page::read(tidy, *is_whole, &mut links)
         } else {
             links.is_text = true;
             (rewrite_links(&text, |target| links.target(target)), Said::default(), None)
         };
-        let mut problems: Vec<String> = std::mem::take(&mut links.problems).into_iter().collect();
+        let mut problems = links.problems();
         let is_long = found.is_cut || text.len() > TEXT_BYTES_MAX;
         text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
         draft.memory.text = text;
@@ -165,7 +199,7 @@ struct Found {
     digest: Sha256Digest,
 }
 
-/// Tells what is doubtful about the characters of a text; whether it says that they are others than those it was read in.
+/// Tells what is doubtful about the characters of a text; whether its words are not all that its bytes say.
 fn tell_characters(doubt: Option<Doubt>, charset: Option<&str>, problems: &mut Vec<String>) -> bool {
     match (doubt, charset) {
         (Some(Doubt::Guessed), Some(charset)) if WESTERN.contains(&charset) => false,
@@ -177,17 +211,31 @@ fn tell_characters(doubt: Option<Doubt>, charset: Option<&str>, problems: &mut V
             ));
             true
         }
+        (None, Some(charset)) if ESCAPED.contains(&charset) => {
+            problems.push(format!(
+                "says that it is in {charset}, and was read as UTF-8: the file itself is kept with it; save it as UTF-8 and import again"
+            ));
+            true
+        }
         (doubt, _) => {
             problems.extend(doubt.map(|doubt| doubt.describe().to_owned()));
-            false
+            matches!(doubt, Some(Doubt::Broken | Doubt::Nul))
         }
     }
 }
 
-/// Whether a file lies in the folder in which a browser keeps what belongs to a page: `NAME_files` beside `NAME.html`.
-fn is_of_page(path: &str, all: &BTreeSet<&str>) -> bool {
-    let is_there = |stem: &str| [".html", ".htm"].iter().any(|ending| all.contains(format!("{stem}{ending}").as_str()));
-    path.match_indices("_files/").any(|(at, _)| is_there(&path[..at]))
+/// Whether a file lies in the folder in which a browser keeps what belongs to a page: `NAME_files` beside `NAME.html`. Pages are without endings.
+fn is_of_page(path: &str, pages: &BTreeSet<&str>) -> bool {
+    let page = |folder: &str| SAVED.iter().filter_map(|mark| folder.strip_suffix(mark)).any(|stem| pages.contains(stem));
+    path.match_indices('/').any(|(at, _)| page(&path[..at]))
+}
+
+fn is_note(path: &str) -> bool {
+    has_ending(path, &["md", "markdown"])
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// Whether a file is one that tells of a bag, and not of what is in it.
@@ -205,7 +253,7 @@ fn keep_itself(path: &str, draft: &mut Draft) {
 }
 
 /// Title, language, day and folder, and what else a page says of itself.
-fn describe(said: Said, path: &str, options: &ReadOptions, draft: &mut Draft) {
+fn describe(mut said: Said, path: &str, options: &ReadOptions, draft: &mut Draft) {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     match &said.title {
@@ -216,9 +264,19 @@ fn describe(said: Said, path: &str, options: &ReadOptions, draft: &mut Draft) {
     if let Some((folder, _)) = path.rsplit_once('/') {
         draft.collections.push(CollectionDraft { name: folder.to_owned(), kind: "folder" });
     }
-    date(&said, path, options, draft);
+    if let Some(date) = date(&said, path, options, draft) {
+        said.fields.insert(0, ("date", date));
+    }
+    let mut fields: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut values: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for (field, value) in said.fields {
-        custom(draft, field.into(), value.into());
+        if fields.entry(field).or_default().insert(value.clone()) {
+            values.entry(field).or_default().push(value.into());
+        }
+    }
+    for (field, mut values) in values {
+        let value = if values.len() > 1 { Value::Array(values) } else { values.pop().unwrap_or_default() };
+        custom(draft, field.into(), value);
     }
     if let Some(language) = said.language {
         draft.memory.language = Some(language);
@@ -230,22 +288,23 @@ fn describe(said: Said, path: &str, options: &ReadOptions, draft: &mut Draft) {
     }
 }
 
-/// When it was: as its name says; as the page says of itself, where that is the same day or the name says none; else as its text does.
-fn date(said: &Said, path: &str, options: &ReadOptions, draft: &mut Draft) {
+/// When it was: as its name says; as the page says of itself, where that is the same day or the name says none; else as its text does. What
+/// the page says comes back where it is not believed.
+fn date(said: &Said, path: &str, options: &ReadOptions, draft: &mut Draft) -> Option<String> {
     let zone = options.zone.as_ref();
-    let parsed = |text: &str| When::parse(text, zone).ok();
+    let parsed = |text: &str| dates::written(text, zone);
     let named = dates::of_path(path, zone);
     let is_same = |own: &When| named.as_ref().is_none_or(|named| named.day == own.day && named.instant.is_none() && named.edtf.is_none());
     let own = said.date.as_deref().and_then(parsed).filter(is_same);
-    if let Some(date) = said.date.as_deref().filter(|_| own.is_none()) {
-        custom(draft, "date".into(), date.into());
-    }
+    let not_believed = said.date.clone().filter(|_| own.is_none());
     let in_text = || said.time.as_deref().and_then(parsed).filter(|when| when.day.is_some());
-    let Some(when) = own.or(named).or_else(in_text) else { return };
-    if let Some(at) = when.instant {
-        (draft.memory.created, draft.memory.modified) = (at, at);
+    if let Some(when) = own.or(named).or_else(in_text) {
+        if let Some(at) = when.instant {
+            (draft.memory.created, draft.memory.modified) = (at, at);
+        }
+        draft.memory.when = when;
     }
-    draft.memory.when = when;
+    not_believed
 }
 
 /// A text whose picture arrives later is another one than without it.

@@ -73,7 +73,7 @@ impl Page {
             return;
         }
         if let Some(last) = self.open.last_mut() {
-            let is_empty = self.piece.get(last.inside..).is_none_or(|inside| inside.trim().is_empty());
+            let is_empty = is_blank(&self.piece, last.inside);
             let is_line = matches!(last.closing.as_str(), "</div>" | "</p>") && last.is_fresh && is_empty;
             if is_line {
                 self.others += usize::from(last.closing == "</div>");
@@ -233,7 +233,7 @@ impl Page {
                 dialect.gathered(name, text, self);
             }
             // A link without words is one that nobody sees.
-            What::Link(target) if self.piece.get(open.inside..).is_none_or(|inside| inside.trim().is_empty()) => {
+            What::Link(target) if is_blank(&self.piece, open.inside) => {
                 self.piece.push_str(&escaped(&target));
             }
             What::Link(_) | What::Plain => {}
@@ -244,15 +244,16 @@ impl Page {
         // An empty line stands between paragraphs anyhow.
         let is_line = open.is_fresh && matches!(open.closing.as_str(), "</div>" | "</p>");
         let is_empty = is_line && self.piece.get(open.inside..).is_some_and(|inside| matches!(inside.trim(), "" | "<br>"));
-        let is_space = matches!(open.name.as_str(), "b" | "strong" | "i" | "em" | "span" | "font" | "del" | "s")
-            && self.piece.get(open.inside..).is_some_and(|inside| inside.trim().is_empty());
+        // Few of those that are open are written, so that what is inside is not looked through for each of thousands.
+        let is_space = !open.closing.is_empty()
+            && open.inside <= self.piece.len()
+            && matches!(open.name.as_str(), "b" | "strong" | "i" | "em" | "span" | "font" | "del" | "s")
+            && is_blank(&self.piece, open.inside);
         if is_empty {
             self.piece.truncate(open.start);
-        } else if is_space && !open.closing.is_empty() {
+        } else if is_space {
             // White space is neither bold nor struck out, and is lost where it should be.
-            let space = self.piece.split_off(open.inside);
-            self.piece.truncate(open.start);
-            self.piece.push_str(&space);
+            drop(self.piece.drain(open.start..open.inside));
         } else {
             self.piece.push_str(&open.closing);
         }
@@ -303,6 +304,11 @@ impl Page {
         self.turn();
         (self.markdown, !self.is_cut)
     }
+}
+
+/// Whether a piece has nothing but white space from somewhere on. Looked at from its end, where what was written last stands.
+fn is_blank(piece: &str, from: usize) -> bool {
+    piece.get(from..).is_none_or(|inside| inside.trim_end().is_empty())
 }
 
 /// Begins an item of the list that stands just before, or of a new one.

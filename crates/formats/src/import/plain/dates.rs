@@ -15,9 +15,24 @@ pub(super) fn of_path(path: &str, zone: Option<&Zone>) -> Option<When> {
     parts.push(stem);
     (1..=parts.len()).rev().find_map(|end| {
         let (around, part) = (&parts[..end - 1], parts[end - 1]);
-        let own = if end == parts.len() { of_name(part, zone) } else { day_at(part).map(|(day, _)| When::day(day)) };
+        let own = if end == parts.len() { of_name(part, zone) } else { of_folder(part).map(When::day) };
         own.or_else(|| of_folders(around, part).map(When::day))
     })
+}
+
+/// What a page says of its day or time; eight digits are a day as in a name, and no midnight.
+pub(super) fn written(text: &str, zone: Option<&Zone>) -> Option<When> {
+    let text = text.trim();
+    match day_at(text) {
+        Some((day, "")) => When::parse(&day.to_string(), zone).ok(),
+        _ => When::parse(text, zone).ok(),
+    }
+}
+
+/// The day that a folder begins with; eight digits with something behind them may be any number.
+fn of_folder(name: &str) -> Option<LocalDay> {
+    let is_number = name.bytes().take(5).all(|byte| byte.is_ascii_digit());
+    day_at(name).filter(|(_, rest)| rest.is_empty() || !is_number).map(|(day, _)| day)
 }
 
 /// The day that a name begins with, with a clock time if nothing follows that; or the only one in it.
@@ -84,6 +99,7 @@ mod tests {
             "2024/03-05.txt",
             "2024/03/05/a.txt",
             "2024-03-05 Trip/a.txt",
+            "20240305/a.txt",
             "IMG_20240305_2.txt",
             "Letter of 2024-03-05, copy of 2024-03-05.txt",
             "2024_03_05 to 2024_03_09.txt",
@@ -101,6 +117,7 @@ mod tests {
             "from 2024-03-05 to 2024-03-09.txt",
             "2024/03/10 things.txt",
             "2024/03.txt",
+            "20240305 backup/a.txt",
             "é2024-03-0é.txt",
         ] {
             assert_eq!(day(path), None, "{path}");

@@ -21,9 +21,9 @@ pub(super) enum Doubt {
 impl Doubt {
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Broken => "is not whole UTF-8 or UTF-16; what could not be read stands as U+FFFD",
+            Self::Broken => "is not whole UTF-8 or UTF-16; what could not be read stands as U+FFFD, and the file itself is kept with it",
             Self::Guessed => "is not UTF-8 and was read as Windows-1252; if letters look wrong, save it as UTF-8 and import again",
-            Self::Nul => "has U+0000, as files have that are no text; these stand as U+FFFD",
+            Self::Nul => "has U+0000, as files have that are no text; these stand as U+FFFD, and the file itself is kept with it",
         }
     }
 }

@@ -11,6 +11,9 @@ use super::super::{
     media_type::{is_media, media_type},
 };
 
+/// So many problems of one page are told; a page may name millions of files.
+const TOLD_MAX: usize = 100;
+
 pub(super) struct Links<'a> {
     /// The path of the text.
     path: &'a str,
@@ -20,8 +23,9 @@ pub(super) struct Links<'a> {
     draft: &'a mut Draft,
     /// The attachments that files became.
     keys: BTreeMap<String, String>,
-    /// What is to be told, each once.
-    pub problems: BTreeSet<String>,
+    /// What is to be told, each once, and how much more there was.
+    problems: BTreeSet<String>,
+    untold: usize,
     /// Whether only what is there is a link: in a text that is no page, what looks like one may be none.
     pub is_text: bool,
     /// Whether what is linked to is shown in its place, so that it is a file whatever it is called.
@@ -33,11 +37,53 @@ pub(super) struct Links<'a> {
 impl<'a> Links<'a> {
     pub fn new(path: &'a str, files: &'a BTreeSet<&'a str>, used: &'a mut BTreeSet<String>, draft: &'a mut Draft) -> Self {
         let (keys, problems) = (BTreeMap::new(), BTreeSet::new());
-        Self { path, files, used, draft, keys, problems, is_text: false, is_shown: false, alt: String::new() }
+        Self { path, files, used, draft, keys, problems, untold: 0, is_text: false, is_shown: false, alt: String::new() }
     }
 
     /// Where a link leads that names a file; `None`: it stays as it is. A file that is not there is told of.
     pub fn target(&mut self, link: &str) -> Option<String> {
+        let (bare, places) = self.places(link)?;
+        if let Some(found) = places.iter().find(|place| self.files.contains(place.as_str())) {
+            return self.attach(found);
+        }
+        if !self.is_text && (self.is_shown || is_media(bare)) {
+            let shown = bare.chars().take(200).collect::<String>().escape_debug().to_string();
+            self.tell(if places.is_empty() {
+                format!("its file {shown} is outside of the folder that was named, and was left out; name the folder around both to add it")
+            } else {
+                format!("its file {shown} is not there; put it there, or name the folder that holds both, and import again to add it")
+            });
+        }
+        None
+    }
+
+    /// Whether a link names a file of the folder.
+    pub fn is_there(&self, link: &str) -> bool {
+        self.places(link).is_some_and(|(_, places)| places.iter().any(|place| self.files.contains(place.as_str())))
+    }
+
+    /// What is to be told.
+    pub fn problems(&mut self) -> Vec<String> {
+        let mut problems: Vec<String> = std::mem::take(&mut self.problems).into_iter().collect();
+        if self.untold > 0 {
+            problems.push(format!(
+                "has {} more links to files that could not be added, as the {TOLD_MAX} that are told; mend those and import again to see them",
+                self.untold
+            ));
+        }
+        problems
+    }
+
+    fn tell(&mut self, problem: String) {
+        if self.problems.len() < TOLD_MAX {
+            self.problems.insert(problem);
+        } else if !self.problems.contains(&problem) {
+            self.untold += 1;
+        }
+    }
+
+    /// A link without what follows `#` or `?`, and the paths that it may mean; `None`: it names no file.
+    fn places<'t>(&self, link: &'t str) -> Option<(&'t str, Vec<String>)> {
         let link = link.trim();
         let bare = link.split(['#', '?']).next().unwrap_or(link);
         // What has a colon in its first part has a scheme: `mailto:`, `data:`, `C:`.
@@ -45,19 +91,7 @@ impl<'a> Links<'a> {
             return None;
         }
         let written = [percent_decode(bare), link.to_owned(), bare.replace('\\', "/")];
-        let places: Vec<String> = written.iter().filter_map(|target| self.place(target)).collect();
-        if let Some(found) = places.iter().find(|place| self.files.contains(place.as_str())) {
-            return self.attach(found);
-        }
-        if !self.is_text && (self.is_shown || is_media(bare)) {
-            let shown = bare.chars().take(200).collect::<String>().escape_debug().to_string();
-            self.problems.insert(if places.is_empty() {
-                format!("its file {shown} is outside of the folder that was named, and was left out; name the folder around both to add it")
-            } else {
-                format!("its file {shown} is not there; put it there, or name the folder that holds both, and import again to add it")
-            });
-        }
-        None
+        Some((bare, written.iter().filter_map(|target| self.place(target)).collect()))
     }
 
     /// The path that a target means, in the folder that was named; `None`: it leads out of it.
@@ -72,7 +106,7 @@ impl<'a> Links<'a> {
         }
         self.used.insert(path.to_owned());
         if self.draft.memory.attachments.len() >= ATTACHMENTS_MAX - 1 {
-            self.problems.insert(format!("has more than 999 files; {} is beyond them and was left out", path.escape_debug()));
+            self.tell(format!("has more than 999 files; {} is beyond them and was left out", path.escape_debug()));
             return None;
         }
         let name = name_of(path);

@@ -2,8 +2,8 @@
 
 use super::{
     super::markup::{self, Dialect, Page, Step, Tag},
+    dates,
     links::Links,
-    tidy::tidied,
 };
 
 /// Names under which pages tell when they were written (of `name`, `property` or `itemprop`), the best first.
@@ -26,12 +26,17 @@ pub(super) struct Said {
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// A page as Markdown, with what it says of itself, and what was wrong with it.
-pub(super) fn read(html: &str, links: &mut Links<'_>) -> (String, Said, Option<&'static str>) {
-    let (tidy, is_whole) = tidied(html);
+/// A page that is tidy as Markdown, with what it says of itself, and what was wrong with it. `is_whole`: each part of its markup had an end.
+pub(super) fn read(tidy: &str, is_whole: bool, links: &mut Links<'_>) -> (String, Said, Option<&'static str>) {
     let mut page = Html { said: Said::default(), date: DATES.len(), links };
-    let (text, problem) = markup::convert(&tidy, &mut page);
+    let (text, problem) = markup::convert(tidy, &mut page);
     (text, page.said, problem.or((!is_whole).then_some("a part of its markup has no end; the words of it are kept")))
+}
+
+/// A name of characters, without what stands around it.
+fn charset_of(written: &str) -> Option<String> {
+    let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';');
+    written.split(is_around).find(|part| !part.is_empty()).map(|charset| charset.chars().take(40).collect())
 }
 
 struct Html<'a, 'l> {
@@ -44,19 +49,23 @@ struct Html<'a, 'l> {
 impl Html<'_, '_> {
     fn meta(&mut self, tag: &Tag) {
         let content = tag.get("content").trim();
-        let charset = Some(tag.get("charset").trim()).filter(|charset| !charset.is_empty());
-        let in_type = || content.to_ascii_lowercase().split_once("charset=").map(|(_, charset)| charset.trim().to_owned());
-        if let Some(charset) = charset.map(str::to_ascii_lowercase).or_else(in_type) {
-            self.said.charset.get_or_insert(charset.chars().take(40).collect());
+        let in_type = || content.to_ascii_lowercase().split_once("charset=").and_then(|(_, charset)| charset_of(charset));
+        if let Some(charset) = charset_of(&tag.get("charset").to_ascii_lowercase()).or_else(in_type) {
+            self.said.charset.get_or_insert(charset);
         }
         let Some(name) = ["name", "property", "itemprop"].iter().map(|by| tag.get(by)).find(|name| !name.is_empty()) else { return };
         if content.is_empty() {
             return;
         }
         let name = name.to_ascii_lowercase();
-        if let Some(at) = DATES.iter().position(|known| *known == name).filter(|at| *at < self.date) {
-            self.date = at;
-            self.said.date = Some(content.to_owned());
+        if let Some(at) = DATES.iter().position(|known| *known == name) {
+            let mut other = Some(content.to_owned());
+            if at < self.date {
+                self.date = at;
+                std::mem::swap(&mut self.said.date, &mut other);
+            }
+            let other = other.filter(|other| self.said.date.as_ref() != Some(other));
+            self.said.fields.extend(other.map(|other| ("date", other)));
         }
         if let Some(known) = KEPT.iter().copied().find(|known| *known == name) {
             self.said.fields.push((known, content.to_owned()));
@@ -75,7 +84,25 @@ impl Dialect for Html<'_, '_> {
             "meta" => self.meta(tag),
             // A picture that is drawn in the text may have a title, too.
             "title" if self.said.title.is_none() && matches!(page.parent(), "" | "html" | "head") => return Step::Gather("title"),
-            "time" if self.said.time.is_none() && !tag.get("datetime").is_empty() => self.said.time = Some(tag.get("datetime").to_owned()),
+            // How long something takes, or a time of any day, is no day.
+            "time" if self.said.time.is_none() && dates::written(tag.get("datetime"), None).is_some_and(|when| when.day.is_some()) => {
+                self.said.time = Some(tag.get("datetime").to_owned());
+            }
+            // What is shown where no scripts run: pictures that scripts would show later.
+            "noscript" => return Step::Inside,
+            "img" if !self.links.is_there(tag.get("src")) => {
+                let first = tag.get("srcset").split([',', ' ']).find(|part| !part.is_empty()).unwrap_or_default();
+                let there = [tag.get("data-src"), first].into_iter().find(|link| self.links.is_there(link));
+                if let Some(target) = there.and_then(|link| self.links.target(link)) {
+                    page.picture(&target, tag.get("alt"));
+                    return Step::Skip;
+                }
+            }
+            "video" if self.links.is_there(tag.get("poster")) => {
+                if let Some(target) = self.links.target(tag.get("poster")) {
+                    page.picture(&target, "");
+                }
+            }
             _ => {}
         }
         Step::Usual

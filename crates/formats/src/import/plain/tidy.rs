@@ -51,7 +51,7 @@ const OPEN_MAX: usize = 1000;
 
 /// The same HTML, tidy; `false`: a part of it has no end, and the words of it are kept.
 pub(super) fn tidied(html: &str) -> (String, bool) {
-    let mut tidy = Tidy { out: String::with_capacity(html.len()), open: Vec::new() };
+    let mut tidy = Tidy { out: String::with_capacity(html.len()), open: Vec::new(), counts: [0; TRACKED.len()] };
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         tidy.out.push_str(&rest[..at]);
@@ -68,8 +68,10 @@ pub(super) fn tidied(html: &str) -> (String, bool) {
 
 struct Tidy {
     out: String,
-    /// The elements that are open, of those that are tracked.
-    open: Vec<&'static str>,
+    /// The elements that are open, of [`TRACKED`].
+    open: Vec<usize>,
+    /// How many of each are, so that an end without a beginning is none at once.
+    counts: [usize; TRACKED.len()],
 }
 
 impl Tidy {
@@ -121,26 +123,30 @@ impl Tidy {
             _ => {}
         }
         self.out.push_str(&format!("<{name}{attributes}>"));
-        if let Some(known) = TRACKED.iter().copied().find(|known| *known == name)
+        if let Some(known) = TRACKED.iter().position(|known| *known == name)
             && self.open.len() < OPEN_MAX
         {
             self.open.push(known);
+            self.counts[known] += 1;
         }
     }
 
     /// Ends the innermost element, if it is one of these.
     fn close(&mut self, names: &[&str]) {
-        if let Some(innermost) = self.open.last().copied().filter(|innermost| names.contains(innermost)) {
-            self.out.push_str(&format!("</{innermost}>"));
-            self.open.pop();
+        if let Some(innermost) = self.open.pop_if(|innermost| names.contains(&TRACKED[*innermost])) {
+            self.out.push_str(&format!("</{}>", TRACKED[innermost]));
+            self.counts[innermost] -= 1;
         }
     }
 
     fn end(&mut self, name: &str) {
-        if TRACKED.contains(&name)
-            && let Some(at) = self.open.iter().rposition(|open| *open == name)
-        {
-            self.open.truncate(at);
+        if let Some(known) = TRACKED.iter().position(|known| *known == name).filter(|known| self.counts[*known] > 0) {
+            while let Some(inner) = self.open.pop() {
+                self.counts[inner] -= 1;
+                if inner == known {
+                    break;
+                }
+            }
         }
         self.out.push_str(&format!("</{name}>"));
     }
@@ -217,11 +223,16 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test of how long it takes")]
     fn what_has_no_end_is_kept_as_words() {
         for (html, tidy) in [("a<b", "a "), ("a<!-- b", "a "), ("a<p title='x>b", "a b"), ("<script>a", " a"), ("a<![CDATA[b", "a ")] {
             assert_eq!(tidied(html), (tidy.to_owned(), false), "{html}");
         }
         let long = "<a <p ".repeat(200_000);
         assert!(!tidied(&long).1, "and it takes no time");
+        let ends = format!("{}{}", "<ul>".repeat(1000), "</p>".repeat(2_000_000));
+        let (began, (tidy, is_whole)) = (std::time::Instant::now(), tidied(&ends));
+        assert!(tidy.len() == ends.len() && is_whole);
+        assert!(began.elapsed().as_secs() < 10, "ends without beginnings are not looked for: {:?}", began.elapsed());
     }
 }

@@ -75,7 +75,8 @@ impl Page {
         match name {
             "a" if !tag.get("href").is_empty() => {
                 let target = target(tag.get("href"));
-                self.write(name, "a", &format!(" href=\"{}\"", escaped(&target)), What::Link(target));
+                let what = if target.trim().is_empty() { What::Plain } else { What::Link(target.clone()) };
+                self.write(name, "a", &format!(" href=\"{}\"", escaped(&target)), what);
                 return;
             }
             "code" => {

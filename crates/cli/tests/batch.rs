@@ -27,7 +27,7 @@ fn several_formats_of_every_owner() {
     assert_eq!(exports.len(), 4);
     let seqs: Vec<&Value> = exports.iter().map(|one| &one["export"]["seq"]).collect();
     assert!(seqs.iter().all(|seq| *seq == seqs[0] && seq.is_u64()), "all show one state: {made}");
-    let four = ["memories-csv.zip", "memories-html.zip", "memories-json.zip", "memories.epub", "memories.manifest.json"];
+    let four = ["memories-csv.zip", "memories-html.zip", "memories-json.zip", "memories.epub", "memories.epub.manifest.json"];
     assert_eq!(names(&home, "out"), four);
     // Each is what it is alone.
     fs::create_dir(home.file("alone")).expect("made");

@@ -87,11 +87,11 @@ fn an_encrypted_export_comes_back() {
     let book = home.run(&["export", "--format", "epub", "--out", text(&home.file("x.epub")), "--encrypt-to", PUBLIC]).ended(2).err;
     assert!(book.contains("x.epub.age"), "{book}");
     let id = export(&home, &["--format", "epub", "--out", text(&home.file("x.epub.age")), "--encrypt-to", PUBLIC]);
-    for name in ["x.epub.age", "x.manifest.json.age"] {
+    for name in ["x.epub.age", "x.epub.manifest.json.age"] {
         assert!(fs::read(home.file(name)).expect("read").starts_with(b"age-encryption.org/v1\n"), "{name}");
     }
     home.run(&["export", "delete", &id, "--yes"]).ended(0);
-    assert!(!home.file("x.epub.age").exists() && !home.file("x.manifest.json.age").exists());
+    assert!(!home.file("x.epub.age").exists() && !home.file("x.epub.manifest.json.age").exists());
 
     let other = Home::new();
     let closed = other.run(&["import", text(&archive)]).ended(2).err;

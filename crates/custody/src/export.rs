@@ -3,6 +3,7 @@
 //! An export shows one moment of the owner's history, whatever is written while it goes on. It is noted in the vault: killed and started again it
 //! stays with that moment, keeps the parts that are whole, and ends with the bytes that it would have had.
 
+mod beginning;
 mod depot;
 mod job;
 mod leaves;
@@ -31,8 +32,9 @@ use serde::Serialize;
 use serde_json::json;
 
 pub(crate) use self::{
+    beginning::Begin,
     depot::{Away, Depot},
-    job::{Asked, Begin, Job, fingerprint, lease_name, remove},
+    job::{Asked, Job, fingerprint, lease_name, remove},
     running::REMADE_MAX,
 };
 pub use self::{
@@ -170,7 +172,7 @@ impl Custody {
             Ok(self.planned(owner, &options, &job, true, monitor).await?.0)
         };
         let result = result.await;
-        self.audited(Some(owner), "export.plan", &shown(&options.out), result).await
+        self.audited(Some(owner), "export.plan", &shown_place(&options.out), result).await
     }
 
     /// Notes how an export went: one that left something out is not complete.
@@ -181,7 +183,7 @@ impl Custody {
         result: CustodyResult<T>,
         skipped: impl Fn(&T) -> usize,
     ) -> CustodyResult<T> {
-        let subject = shown(out);
+        let subject = shown_place(out);
         if let Ok(report) = &result
             && skipped(report) > 0
         {
@@ -204,6 +206,10 @@ impl Custody {
         check(options, away.as_ref())?;
         let asked = Asked::of(options, away)?;
         let work = async |job, is_resumed, lease: &Lease| {
+            if let (Some(seat), true) = (seat, is_resumed) {
+                // It may read nothing at all, and sends for hours: nobody waits for that.
+                seat.leave();
+            }
             self.go_on(&Run { owner, options, lease, monitor: monitor.clone(), seat }, job, is_resumed).await
         };
         let begin = Begin { anew: options.anew, moment };
@@ -224,7 +230,7 @@ impl ExportOptions {
 }
 
 /// Where an export goes, as it may stand in a log: whoever wrote a password into a URL finds it in no file of ours.
-fn shown(out: &Path) -> String {
+pub fn shown_place(out: &Path) -> String {
     let text = out.display().to_string();
     if text.contains("://") { keepsake_storage::without_password(&text) } else { text }
 }

@@ -15,7 +15,7 @@ use keepsake_storage::{LocalStore, Store};
 use keepsake_vault::{Ambient, AuditEntry, DestinationRow, Outcome, Vault, VaultUrl};
 use serde_json::json;
 
-use crate::{Config, CustodyError, CustodyResult, FileKeyProvider, KeyProvider, RecoveryKit, places::OpenPlaces};
+use crate::{Config, CustodyError, CustodyResult, FileKeyProvider, KeyProvider, Monitor, RecoveryKit, places::OpenPlaces};
 
 /// What tests put between a home and a destination of a name.
 pub(crate) type Faults = Arc<dyn Fn(&str, Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
@@ -215,6 +215,17 @@ impl Custody {
     pub fn with_programs_for_tests(mut self, programs: Programs) -> Self {
         self.programs = programs;
         self
+    }
+
+    /// The programs that an export asks, until somebody asks it to stop.
+    pub(crate) fn programs_until(&self, monitor: &Arc<dyn Monitor>) -> Programs {
+        let monitor = monitor.clone();
+        self.programs.anew().until(move || monitor.cancelled())
+    }
+
+    /// Where programs work for files that will stand in a folder: in the home for what is sealed, since that is the clear.
+    pub(crate) fn workspace(&self, folder: &Path, is_sealed: bool) -> PathBuf {
+        if is_sealed { self.home.clone() } else { folder.to_owned() }
     }
 
     /// Closes the vault.

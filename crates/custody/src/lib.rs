@@ -68,7 +68,7 @@ pub use export::{
 pub use export::{
     Expiry, Fetched, MadeShare, OpenShare, ShareDenied, ShareOptions, ShareReader, ShareState, ShareToken, ShareView, SharedFile,
 };
-pub use export::{SealTo, Unlock, Unsealed};
+pub use export::{SealTo, Unlock, Unsealed, shown_place};
 pub use filter::Filter;
 pub use folders::FolderReport;
 pub use home::{Custody, InitReport};

@@ -95,9 +95,9 @@ async fn memories_stand_in_their_order_in_a_file_beside_its_manifest() {
     let data = volume.data.expect("data was asked for");
     assert_eq!((data.iter().filter(|byte| **byte == b'\n').count(), volume.number), (5, None));
     assert_eq!((report.memories, report.volumes.len(), report.replaced["U+0078"]), (5, 1, 2));
-    assert_eq!(names(&home), ["book.manifest.json", "book.pdf"]);
+    assert_eq!(names(&home), ["book.pdf", "book.pdf.manifest.json"]);
     let manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(home.folder.path().join("out/book.manifest.json")).expect("read")).expect("JSON");
+        serde_json::from_slice(&fs::read(home.folder.path().join("out/book.pdf.manifest.json")).expect("read")).expect("JSON");
     let digest = Sha256Digest::of(&fs::read(home.folder.path().join("out/book.pdf")).expect("read"));
     assert_eq!(manifest["volumes"][0]["sha256"], digest.to_string());
     let refused = made(&home, &typesetter).await.expect_err("it is there already").to_string();
@@ -130,7 +130,7 @@ async fn what_is_long_comes_in_volumes_and_no_word_is_lost() {
     let lines = |volume: &Volume| volume.data.iter().flatten().filter(|byte| **byte == b'\n').count();
     assert_eq!(volumes.iter().map(lines).sum::<usize>(), 3, "each memory is in one volume's data");
     let mut expected: Vec<String> = (1..=volumes.len()).map(|number| format!("book-{number}.pdf")).collect();
-    expected.push("book.manifest.json".into());
+    expected.push("book.pdf.manifest.json".into());
     assert_eq!(names(&home), expected);
 }
 
@@ -170,7 +170,7 @@ async fn nothing_that_is_there_is_replaced() {
     assert_eq!(fs::read_to_string(&other).expect("read"), "somebody else's");
     fs::rename(&other, other.with_file_name("theirs.pdf")).expect("moved");
     made(&home, &Arc::default()).await.expect("made");
-    assert_eq!(names(&home), ["book-1.pdf", "book-2.pdf", "book.manifest.json", "theirs.pdf"]);
+    assert_eq!(names(&home), ["book-1.pdf", "book-2.pdf", "book.pdf.manifest.json", "theirs.pdf"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,11 +12,13 @@ use std::{
 };
 
 use keepsake_custody::{
-    BookOptions, Custody, Epub, ExportState, MadeBook, MemoryDraft, Monitor, Paper, SealTo, Silent, SystemClock, Typesetter,
+    BagFormat, BatchItem, BookOptions, Custody, DestinationSettings, Epub, ExportOptions, ExportState, MadeBook, MemoryDraft, Monitor,
+    NewDestination, Paper, SealTo, Silent, SystemClock, Typesetter,
 };
 use keepsake_formats::book::{Printed, Volume};
 use keepsake_record::{MemoryId, OwnerId, Sha256Digest};
 use keepsake_repository::Password;
+use keepsake_storage::{Fault, Faulty, Store};
 use keepsake_testing::Dice;
 use keepsake_vault::ExportRow;
 use serde_json::{Value, json};
@@ -219,8 +221,91 @@ async fn a_book_for_one_reader() {
     assert_eq!(again.kept, 2);
     let all = contents(&now);
     let names: Vec<_> = all.keys().map(|path| path.to_string_lossy().into_owned()).collect();
-    assert_eq!(names, ["book-1.pdf.age", "book-2.pdf.age", "book-3.pdf.age", "book.manifest.json.age"]);
+    assert_eq!(names, ["book-1.pdf.age", "book-2.pdf.age", "book-3.pdf.age", "book.pdf.manifest.json.age"]);
     assert!(all.values().all(|bytes| bytes.starts_with(b"age-encryption.org/v1\n")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_whose_sending_is_cut_off_arrives_whole() {
+    let mut home = long_home().await;
+    let (name, url) = ("depot".into(), format!("file:{}", home.folder.path().join("depot").display()));
+    home.custody.add_destination(NewDestination { name, url, settings: DestinationSettings::default(), make: false }).await.expect("added");
+    let then = folder(&home, "then");
+    made(&home, &options(&then, "book.pdf")).await;
+    let far = BookOptions { destination: Some("depot".into()), ..options(Path::new(""), "book.pdf") };
+    let there = home.folder.path().join("depot/exports");
+    for cut in 0..=4_u64 {
+        let faults = move |at: &str, store: Arc<dyn Store>| -> Arc<dyn Store> {
+            if at == "depot" { Arc::new(Faulty::new(store, Fault::CutAfter(cut))) } else { store }
+        };
+        let opened = Custody::open(&home.path(), &BTreeMap::new(), "test", Arc::new(SystemClock)).await.expect("open");
+        home.custody = opened.with_faults_for_tests(Arc::new(faults));
+        let cut_off = home.custody.export_book(home.owner, &far, Arc::<Digesting>::default(), Arc::new(Silent)).await;
+        assert_eq!(cut_off.is_ok(), cut == 4, "{cut}: {cut_off:?}");
+        home.custody = Custody::open(&home.path(), &BTreeMap::new(), "test", Arc::new(SystemClock)).await.expect("open");
+        if cut < 4 {
+            let again = home.custody.export_book(home.owner, &far, Arc::<Digesting>::default(), Arc::new(Silent)).await.expect("goes on");
+            assert!(again.resumed.is_some() && again.kept as u64 >= cut.min(3), "{cut}: {again:?}");
+        }
+        assert!(contents(&there) == contents(&then), "{cut}: {:?}", contents(&there).keys());
+        let last = home.custody.exports(home.owner).await.expect("exports").pop().expect("one");
+        assert!(last.parts.len() == 4 && last.parts.iter().all(|part| part.sent), "{last:?}");
+        assert_eq!(home.custody.delete_export(home.owner, &last.id).await.expect("deleted").len() + contents(&there).len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_that_are_cut_off_go_on_at_their_state() {
+    let home = long_home().await;
+    let (then, now) = (folder(&home, "then"), folder(&home, "now"));
+    let bag =
+        |folder: &Path, name: &str, format| BatchItem::Bag(ExportOptions { out: folder.join(name), format, ..ExportOptions::default() });
+    let items = |folder: &Path, typesetter: &Arc<Digesting>| {
+        [
+            bag(folder, "memories.zip", BagFormat::Json),
+            BatchItem::Book(options(folder, "book.pdf"), typesetter.clone()),
+            bag(folder, "as-xml.zip", BagFormat::Xml),
+        ]
+    };
+    let all = home.custody.export_batch(home.owner, &items(&then, &Arc::default()), Arc::new(Silent)).await.expect("asked");
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    let typesetter = Arc::<Digesting>::default();
+    let stopping = Arc::new(StopAfter(typesetter.clone(), 1));
+    let stopped = home.custody.export_batch(home.owner, &items(&now, &typesetter), stopping).await.expect("asked");
+    assert_eq!(stopped.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    add(&home, 1).await;
+    let again = home.custody.export_batch(home.owner, &items(&now, &Arc::default()), Arc::new(Silent)).await.expect("asked");
+    assert!(again.iter().all(Result::is_ok), "{again:?}");
+    assert!(contents(&now) == contents(&then), "{:?}", contents(&now).keys());
+    // Once all have ended it is another one, and nothing is replaced.
+    let third = home.custody.export_batch(home.owner, &items(&now, &Arc::default()), Arc::new(Silent)).await.expect("asked");
+    assert!(third.iter().all(Result::is_err) && contents(&now) == contents(&then));
+    let twice = [bag(&now, "x.zip", BagFormat::Json), bag(&now, "x.zip", BagFormat::Xml)];
+    let refused = home.custody.export_batch(home.owner, &twice, Arc::new(Silent)).await.expect_err("one name for two");
+    assert!(refused.to_string().contains("a name of its own"), "{refused}");
+}
+
+/// What others left where a volume is to be written stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_of_others_stays() {
+    let home = long_home().await;
+    let now = folder(&home, "now");
+    for name in ["book-1.pdf.part", "book.pdf.manifest.json.part"] {
+        fs::write(now.join(name), "theirs").expect("written");
+        let refused = home.custody.export_book(home.owner, &options(&now, "book.pdf"), Arc::<Digesting>::default(), Arc::new(Silent)).await;
+        assert!(refused.expect_err("it is there").to_string().contains("move it away"));
+        assert_eq!(contents(&now), BTreeMap::from([(name.into(), b"theirs".to_vec())]));
+        fs::remove_file(now.join(name)).expect("removed");
+    }
+    // Begun with other words, it is neither taken over nor in the way for ever.
+    let typesetter = Arc::<Digesting>::default();
+    let stopping = Arc::new(StopAfter(typesetter.clone(), 1));
+    home.custody.export_book(home.owner, &options(&now, "book.pdf"), typesetter, stopping).await.expect_err("it was stopped");
+    let titled = BookOptions { title: Some("Another".into()), ..options(&now, "book.pdf") };
+    let refused = home.custody.export_book(home.owner, &titled, Arc::<Digesting>::default(), Arc::new(Silent)).await;
+    assert!(refused.expect_err("it was begun as another").to_string().contains("export delete"));
+    let begun_again = made(&home, &BookOptions { anew: true, ..titled }).await;
+    assert_eq!((begun_again.report.title.as_str(), contents(&now).len()), ("Another", 4));
 }
 
 /// Ends the process, as a kill does, when it has heard so often that something was done.

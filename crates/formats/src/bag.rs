@@ -340,14 +340,15 @@ impl Closed {
 /// Gives a bag that is whole its name.
 ///
 /// # Errors
-/// Something is there by now, or the folder cannot be written.
+/// Something is there by now, or the folder cannot be written; then it has its other name, as before.
 pub fn publish(target: &Path) -> io::Result<()> {
     if fs::symlink_metadata(target).is_ok() {
         let problem = format!("{} came there meanwhile: choose another name", target.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
     }
-    fs::rename(unfinished(target), target)?;
-    fs::File::open(folder_of(target))?.sync_all()
+    let part = unfinished(target);
+    fs::rename(&part, target)?;
+    fs::File::open(folder_of(target)).and_then(|folder| folder.sync_all()).inspect_err(|_| drop(fs::rename(target, part)))
 }
 
 /// The folder that a path is in.

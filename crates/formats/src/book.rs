@@ -94,6 +94,11 @@ pub trait Typesetter: Send + Sync {
     /// How the names of its files end, without the dot.
     fn ending(&self) -> &'static str;
 
+    /// What else its pages depend on, such as fonts: another text for others.
+    fn set_with(&self) -> String {
+        String::new()
+    }
+
     /// How many pixels a side of a picture is of use.
     fn side_max(&self, paper: Paper) -> u32;
 

@@ -1,18 +1,29 @@
 //! Programs of others that are asked where they are installed: libheif's for HEIC and AVIF, FFmpeg for films and recordings. No shell, arguments that
-//! are fixed, a folder of their own, a bound on time and on what they write, and a look at what they made.
+//! are fixed, nothing of our environment, a folder of their own, a bound on time and on what they write there, and a look at what they made.
+
+mod running;
+mod workplace;
 
 use std::{
+    collections::BTreeSet,
     env,
+    ffi::OsString,
+    fmt,
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use tempfile::TempDir;
+pub(crate) use self::running::Asked;
+use self::{
+    running::{Bounds, Failure, run},
+    workplace::Workplace,
+};
 
 /// What decodes HEIC and AVIF: libheif's program, by its names of today and of before.
 const DECODERS: [&str; 2] = ["heif-dec", "heif-convert"];
@@ -22,10 +33,13 @@ const FILMS: &str = "ffmpeg";
 /// A program that takes longer is ended.
 const PICTURE_SECONDS_MAX: u32 = 60;
 const FILM_SECONDS_MAX: u32 = 4 * 3600;
+/// What is made of a film is no longer than so many of it, and so much more: what was recorded with few bits becomes longer.
+const FILM_TIMES_MAX: u64 = 4;
+const FILM_BYTES_MAX: u64 = 1 << 30;
+/// Where programs that are scripts find what every system has.
+const SYSTEM: [&str; 2] = ["/usr/bin", "/bin"];
 /// One that took too long so often is not asked for pictures any more: an export ends, whatever its pictures do to a program.
 const LATE_MAX: u32 = 8;
-const LATE: &str = "takes too long";
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What is made of a picture is longer than this only if it has more pixels than are decoded here.
 const PICTURE_BYTES_MAX: u64 = 512 << 20;
 /// Longer first boxes name no kinds of pictures.
@@ -68,6 +82,19 @@ pub struct Programs {
     film_seconds: u32,
     /// How often one took too long for a picture.
     late: AtomicU32,
+    /// Where what was left by exports that were killed is removed already.
+    swept: Mutex<BTreeSet<PathBuf>>,
+    stop: Stop,
+}
+
+/// Whether somebody asked to stop.
+#[derive(Clone)]
+struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
 }
 
 impl Programs {
@@ -79,7 +106,8 @@ impl Programs {
     /// Those in these folders, the first first; a folder that is not named from the root is passed over.
     pub fn new(folders: Vec<PathBuf>) -> Self {
         let folders = folders.into_iter().filter(|folder| folder.is_absolute()).collect();
-        Self { folders, picture_seconds: PICTURE_SECONDS_MAX, film_seconds: FILM_SECONDS_MAX, late: AtomicU32::new(0) }
+        let (late, swept, stop) = (AtomicU32::new(0), Mutex::default(), Stop(Arc::new(|| false)));
+        Self { folders, picture_seconds: PICTURE_SECONDS_MAX, film_seconds: FILM_SECONDS_MAX, late, swept, stop }
     }
 
     /// The same, ended after so many seconds.
@@ -92,14 +120,40 @@ impl Programs {
     #[must_use]
     pub fn anew(&self) -> Self {
         let (folders, picture_seconds, film_seconds) = (self.folders.clone(), self.picture_seconds, self.film_seconds);
-        Self { folders, picture_seconds, film_seconds, late: AtomicU32::new(0) }
+        Self { folders, picture_seconds, film_seconds, late: AtomicU32::new(0), swept: Mutex::default(), stop: self.stop.clone() }
     }
 
-    /// Those of some programs that are installed: their names, and where they are.
-    fn installed(&self, names: &[&'static str]) -> Vec<(&'static str, PathBuf)> {
+    /// The same, ended as soon as somebody asks to stop.
+    #[must_use]
+    pub fn until(self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { stop: Stop(Arc::new(stopped)), ..self }
+    }
+
+    /// Those of some programs that are installed, in every place where they are.
+    fn installed(&self, names: &[&'static str]) -> Vec<Asked> {
         let is_program = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-        let find = |name: &'static str| self.folders.iter().map(|folder| folder.join(name)).find(is_program).map(|path| (name, path));
-        names.iter().copied().filter_map(find).collect()
+        let places = |name: &str| self.folders.iter().map(|folder| folder.join(name)).filter(is_program).collect::<Vec<_>>();
+        let all = names.iter().map(|name| (*name, places(name)));
+        all.filter(|(_, places)| !places.is_empty()).map(|(name, places)| Asked::new(name, places, self.path())).collect()
+    }
+
+    /// Where programs find others.
+    fn path(&self) -> OsString {
+        let system = SYSTEM.iter().map(PathBuf::from).filter(|folder| !self.folders.contains(folder));
+        env::join_paths(self.folders.iter().cloned().chain(system)).unwrap_or_else(|_| SYSTEM.join(":").into())
+    }
+
+    /// A folder of its own for a program, beside what is made. No part of its path can be taken for an option or a protocol: it begins at the root.
+    pub(crate) fn workplace(&self, space: &Path) -> Result<Workplace, String> {
+        let space = if space.as_os_str().is_empty() { Path::new(".") } else { space };
+        let space = std::path::absolute(space).map_err(unwritten)?;
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if !swept.contains(&space) {
+            workplace::sweep(&space);
+            swept.insert(space.clone());
+        }
+        drop(swept);
+        Workplace::new(&space).map_err(unwritten)
     }
 
     /// A HEIC or AVIF picture as PNG, upright. Nobody has looked at it yet.
@@ -107,19 +161,28 @@ impl Programs {
     /// # Errors
     /// Why there is none, as a sentence.
     pub(crate) fn still(&self, original: &[u8], ending: &str, space: &Path) -> Result<Vec<u8>, String> {
-        let found = self.installed(&DECODERS).into_iter().next();
-        let (name, program) =
-            found.ok_or("no program for HEIC and AVIF is installed here: install libheif's (heif-convert), and export again")?;
-        let folder = workplace(space)?;
+        let installed = self.installed(&DECODERS);
+        if installed.is_empty() {
+            return Err("no program for HEIC and AVIF is installed here: install libheif's (heif-convert), and export again".into());
+        }
+        let folder = self.workplace(space)?;
         let (from, to) = (folder.path().join(format!("from.{ending}")), folder.path().join("to.png"));
         fs::write(&from, original).map_err(unwritten)?;
-        let mut command = Command::new(program);
-        command.arg(&from).arg(&to);
-        self.ask_for_picture(name, command, folder.path(), original.len())?;
-        if fs::symlink_metadata(&to).is_err() {
-            return Err(format!("{name} made no picture of it: it holds several pictures, or none"));
+        let mut reason = String::new();
+        for mut asked in installed {
+            asked.arg(&from).arg(&to);
+            let name = asked.name;
+            match self.ask_for_picture(&asked, folder.path(), original.len()) {
+                Ok(()) if fs::symlink_metadata(&to).is_err() => {
+                    return Err(format!("{name} made no picture of it: it holds several pictures, or none"));
+                }
+                Ok(()) => return made(name, &to),
+                // The other name may be of one that can.
+                Err(failure @ Failure::Unstarted(_)) => reason = format!("{name} {failure}"),
+                Err(failure) => return Err(format!("{name} {failure}")),
+            }
         }
-        made(name, &to)
+        Err(reason)
     }
 
     /// An AVIF of a PNG. Nobody has looked at it yet.
@@ -130,18 +193,17 @@ impl Programs {
         let mut reason =
             "no program that writes AVIF is installed here: install libheif's (heif-enc) or libavif's (avifenc), and export again"
                 .to_owned();
-        for (name, program) in self.installed(&ENCODERS) {
-            let folder = workplace(space)?;
+        for mut asked in self.installed(&ENCODERS) {
+            let (name, folder) = (asked.name, self.workplace(space)?);
             let (from, to) = (folder.path().join("from.png"), folder.path().join("to.avif"));
             fs::write(&from, png).map_err(unwritten)?;
-            let mut command = Command::new(program);
             if name == "avifenc" {
-                command.args(["--speed", "6"]).arg(&from).arg(&to);
+                asked.args(["--speed", "6"]).arg(&from).arg(&to);
             } else {
-                command.args(["-A", "-q", "80", "-o"]).arg(&to).arg(&from);
+                asked.args(["-A", "-q", "80", "-o"]).arg(&to).arg(&from);
             }
-            let asked = self.ask_for_picture(name, command, folder.path(), png.len()).and_then(|()| made(name, &to));
-            match asked {
+            let ended = self.ask_for_picture(&asked, folder.path(), png.len()).map_err(|failure| format!("{name} {failure}"));
+            match ended.and_then(|()| made(name, &to)) {
                 Ok(bytes) if foreign(&bytes).is_some_and(|made| made.ending == "avif") => return Ok(bytes),
                 Ok(_) => reason = format!("what {name} made of it is no AVIF"),
                 Err(why) => reason = why,
@@ -150,42 +212,34 @@ impl Programs {
         Err(reason)
     }
 
-    fn ask_for_picture(&self, name: &str, command: Command, folder: &Path, bytes: usize) -> Result<(), String> {
+    fn ask_for_picture(&self, asked: &Asked, folder: &Path, bytes: usize) -> Result<(), Failure> {
         if self.late.load(Ordering::Relaxed) >= LATE_MAX {
-            return Err(format!("{name} took too long for {LATE_MAX} pictures, and is not asked any more: a newer one may help"));
+            return Err(Failure::TooOftenLate(LATE_MAX));
         }
-        let bounds = Bounds { seconds: self.picture_seconds, bytes: PICTURE_BYTES_MAX + bytes as u64, folder, stopped: &|| false };
-        run(command, &bounds).map_err(|reason| {
-            if reason == LATE {
+        let bytes = PICTURE_BYTES_MAX + bytes as u64;
+        run(asked, &Bounds { seconds: self.picture_seconds, bytes, folder, stopped: &*self.stop.0 }).inspect_err(|failure| {
+            if *failure == Failure::Late {
                 self.late.fetch_add(1, Ordering::Relaxed);
             }
-            format!("{name} {reason}")
         })
     }
 
     /// FFmpeg, if it is installed, with what is asked of it before anything else: `demuxer` is named, so that no playlist makes it open other files.
-    pub(crate) fn film(&self, demuxer: &str, from: &Path) -> Option<Command> {
-        let (_, program) = self.installed(&[FILMS]).into_iter().next()?;
-        let mut command = Command::new(program);
-        command
-            .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-protocol_whitelist", "file", "-f", demuxer, "-i"])
-            .arg(from);
-        Some(command)
+    pub(crate) fn film(&self, demuxer: &str, from: &Path) -> Option<Asked> {
+        let mut asked = self.installed(&[FILMS]).into_iter().next()?;
+        asked.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-protocol_whitelist", "file", "-f", demuxer, "-i"]).arg(from);
+        Some(asked)
     }
 
-    /// Runs FFmpeg to its end.
+    /// Runs FFmpeg to its end, in a folder with an original of so many bytes.
     ///
     /// # Errors
     /// Why it did not come to a good one, as a sentence.
-    pub(crate) fn run_film(&self, command: Command, folder: &Path, stopped: &dyn Fn() -> bool) -> Result<(), String> {
-        run(command, &Bounds { seconds: self.film_seconds, bytes: u64::MAX, folder, stopped }).map_err(|reason| format!("FFmpeg {reason}"))
+    pub(crate) fn run_film(&self, asked: &Asked, folder: &Path, original: u64, stopped: &dyn Fn() -> bool) -> Result<(), String> {
+        // The original stands there, too.
+        let bytes = original.saturating_mul(FILM_TIMES_MAX + 1).saturating_add(FILM_BYTES_MAX);
+        run(asked, &Bounds { seconds: self.film_seconds, bytes, folder, stopped }).map_err(|failure| format!("FFmpeg {failure}"))
     }
-}
-
-/// A folder of its own for a program, beside what is made. No part of its path can be taken for an option or a protocol: it begins at the root.
-pub(crate) fn workplace(space: &Path) -> Result<TempDir, String> {
-    let space = if space.as_os_str().is_empty() { Path::new(".") } else { space };
-    std::path::absolute(space).and_then(tempfile::tempdir_in).map_err(unwritten)
 }
 
 pub(crate) fn unwritten(error: io::Error) -> String {
@@ -204,55 +258,12 @@ fn made(name: &str, path: &Path) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > PICTURE_BYTES_MAX { Err(format!("{name} made more of it than is read")) } else { Ok(bytes) }
 }
 
-/// What a program may take.
-struct Bounds<'b> {
-    seconds: u32,
-    /// The folder that it works in, and how much may stand there.
-    folder: &'b Path,
-    bytes: u64,
-    /// Whether somebody asked to stop.
-    stopped: &'b dyn Fn() -> bool,
-}
-
-/// Runs a program to its end, and ends it where it takes too much or somebody asked to stop.
-fn run(mut command: Command, bounds: &Bounds<'_>) -> Result<(), String> {
-    let quiet = command.current_dir(bounds.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = quiet.spawn().map_err(|error| format!("cannot be started: {}", error.kind()))?;
-    if waited(&mut child, bounds)? { Ok(()) } else { Err("gave it up".into()) }
-}
-
-/// Waits for the end of a program; `true`: it ended well.
-fn waited(child: &mut Child, bounds: &Bounds<'_>) -> Result<bool, String> {
-    let looks = u128::from(bounds.seconds) * 1000 / LOOK_EVERY.as_millis();
-    let mut reason = LATE;
-    for _ in 0..looks {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status.success()),
-            Ok(None) => std::thread::sleep(LOOK_EVERY),
-            Err(error) => return Err(format!("cannot be waited for: {}", error.kind())),
-        }
-        if (bounds.stopped)() {
-            reason = "was stopped";
-            break;
-        }
-        if bytes_in(bounds.folder) > bounds.bytes {
-            reason = "makes more of it than is read";
-            break;
-        }
-    }
-    // It may have ended just now: then there is nothing to end.
-    drop(child.kill());
-    drop(child.wait());
-    Err(reason.into())
-}
-
-fn bytes_in(folder: &Path) -> u64 {
-    let lengths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len());
-    lengths.fold(0, u64::saturating_add)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::process::Command;
+
+    use tempfile::TempDir;
+
     use super::*;
 
     /// A stand-in of a program, written by another process: one that this process has open could not be started while others are.
@@ -324,7 +335,7 @@ pub(crate) mod tests {
         assert_eq!(why(&format!("ln -s '{}' \"$2\"", elsewhere.path().join("secret").display()), 5), "heif-convert made nothing of it");
         assert_eq!(why("mkfifo \"$2\"", 5), "heif-convert made nothing of it");
         // More than anybody reads, at once or in many files.
-        assert!(why("truncate -s 600M \"$2\"; exec sleep 60", 5).contains("more of it than is read"));
+        assert!(why("truncate -s 600M \"$2\"; exec sleep 60", 5).contains("more of it than it may"));
         assert_eq!(fs::read_dir(space.path()).expect("read").count(), 0, "nothing stays");
         let none = folder();
         assert!(those_in(&none).still(b"picture", "avif", space.path()).expect_err("none").contains("install libheif's (heif-convert)"));
@@ -372,15 +383,89 @@ pub(crate) mod tests {
 
     #[test]
     fn what_takes_too_long_is_ended() {
-        let space = folder();
-        let asked = |program: &str, seconds: u32, is_stopped: bool| {
-            let mut command = Command::new(program);
-            command.args((program == "sleep").then_some("30"));
-            run(command, &Bounds { seconds, bytes: u64::MAX, folder: space.path(), stopped: &|| is_stopped })
+        let (bin, space) = (folder(), folder());
+        let asked = |script: &str, seconds: u32, bytes: u64, is_stopped: bool| {
+            stand_in(bin.path(), "ffmpeg", script);
+            let asked = those_in(&bin).film("mov", Path::new("from")).expect("it is there");
+            run(&asked, &Bounds { seconds, bytes, folder: space.path(), stopped: &|| is_stopped })
         };
-        assert_eq!(asked("sleep", 1, false), Err("takes too long".into()));
-        assert_eq!(asked("sleep", 20, true), Err("was stopped".into()));
-        assert!(asked("false", 20, false).is_err() && asked("true", 20, false).is_ok());
-        assert!(asked("no-such-program-here", 20, false).expect_err("none").contains("cannot be started"));
+        assert_eq!(asked("exec sleep 30", 1, 9, false), Err(Failure::Late));
+        assert_eq!(asked("exec sleep 30", 20, 9, true), Err(Failure::Stopped));
+        assert_eq!(asked("exit 1", 20, 9, false), Err(Failure::GaveUp));
+        assert_eq!(asked("exit 0", 20, 9, false), Ok(()));
+        // Also below, and where it was faster than anybody looked.
+        assert_eq!(asked("mkdir below && echo 123456789 > below/file", 20, 9, false), Err(Failure::TooMuch));
+        let none = Asked::new("none", vec![bin.path().join("none")], OsString::new());
+        let bounds = Bounds { seconds: 20, bytes: 9, folder: space.path(), stopped: &|| false };
+        assert_eq!(run(&none, &bounds), Err(Failure::Unstarted(io::ErrorKind::NotFound)));
+    }
+
+    #[test]
+    fn what_a_program_started_ends_with_it() {
+        let (bin, space, said) = (folder(), folder(), folder());
+        for (name, end) in [("late", "exec sleep 60"), ("ended", "exit 1")] {
+            let later = format!("(sleep 3; echo here > '{}') &\n{end}", said.path().join(name).display());
+            stand_in(bin.path(), "heif-dec", &later);
+            assert!(those_in(&bin).within(1).still(b"picture", "heic", space.path()).is_err());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(3500));
+        assert_eq!(fs::read_dir(said.path()).expect("read").count(), 0);
+    }
+
+    #[test]
+    fn a_picture_is_given_up_when_somebody_stops() {
+        let (bin, space) = (folder(), folder());
+        stand_in(bin.path(), "heif-dec", "exec sleep 60");
+        let programs = those_in(&bin).within(50).anew().until(|| true);
+        assert_eq!(programs.still(b"picture", "heic", space.path()), Err("heif-dec was stopped".into()));
+    }
+
+    #[test]
+    fn nothing_of_the_environment_reaches_a_program() {
+        let (bin, space) = (folder(), folder());
+        let said = bin.path().join("said");
+        stand_in(bin.path(), "heif-dec", &format!("env > '{}'; pwd > \"$2\"", said.display()));
+        let worked = those_in(&bin).still(b"picture", "heic", space.path()).expect("made");
+        let (worked, said) = (String::from_utf8_lossy(&worked).trim().to_owned(), fs::read_to_string(said).expect("it was asked"));
+        for line in said.lines() {
+            let (name, value) = line.split_once('=').expect("a variable");
+            let is_known = match name {
+                "PATH" => value == format!("{}:/usr/bin:/bin", bin.path().display()),
+                "LANG" | "LC_ALL" => value == "C.UTF-8",
+                "HOME" | "TMPDIR" => Path::new(value).file_name() == Path::new(&worked).file_name(),
+                // The shell's own.
+                _ => ["PWD", "OLDPWD", "SHLVL", "_"].contains(&name),
+            };
+            assert!(is_known, "{line}");
+        }
+        assert!(said.contains("TMPDIR=") && said.contains("PATH="), "{said}");
+    }
+
+    #[test]
+    fn one_that_cannot_be_started_hides_none_that_can() {
+        let (first, second, space) = (folder(), folder(), folder());
+        let programs = Programs::new(vec![first.path().to_owned(), second.path().to_owned()]).within(5);
+        // What runs it is not there: that says the same to everybody, where permissions say nothing to root.
+        fs::write(first.path().join("draft"), "#!/no/such/shell\n").expect("written");
+        for name in ["heif-dec", "heif-enc"] {
+            let copied = Command::new("install").args(["-m", "755"]).arg(first.path().join("draft")).arg(first.path().join(name)).status();
+            assert!(copied.expect("it runs").success());
+        }
+        assert!(programs.still(b"picture", "heic", space.path()).expect_err("none").starts_with("heif-dec cannot be started: "));
+        stand_in(second.path(), "heif-convert", "echo other > \"$2\"");
+        assert_eq!(programs.still(b"picture", "heic", space.path()), Ok(b"other\n".to_vec()));
+        stand_in(second.path(), "heif-dec", "cp \"$1\" \"$2\"");
+        assert_eq!(programs.still(b"picture", "heic", space.path()), Ok(b"picture".to_vec()));
+    }
+
+    #[test]
+    fn what_a_killed_export_left_goes_with_the_next() {
+        let (bin, space) = (folder(), folder());
+        let left = space.path().join(".keepsake-work-killed");
+        fs::create_dir(&left).expect("made");
+        fs::write(left.join("from.heic"), "in the clear").expect("written");
+        stand_in(bin.path(), "heif-dec", "cp \"$1\" \"$2\"");
+        assert!(those_in(&bin).still(b"picture", "heic", space.path()).is_ok());
+        assert_eq!(fs::read_dir(space.path()).expect("read").count(), 0);
     }
 }

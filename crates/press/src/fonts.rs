@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
@@ -67,6 +68,13 @@ impl Fonts {
             }
         }
         Self { store, covered }
+    }
+
+    /// Which fonts these are, as far as they tell of themselves: another text for others.
+    pub fn digest(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.book().hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     /// Whether some font has a character.

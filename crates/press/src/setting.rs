@@ -70,6 +70,10 @@ impl Typesetter for Press {
         "pdf"
     }
 
+    fn set_with(&self) -> String {
+        self.fonts.digest()
+    }
+
     fn side_max(&self, paper: Paper) -> u32 {
         // 200 dots an inch over the height of the text.
         if paper == Paper::A5 { 1_000 } else { 1_400 }

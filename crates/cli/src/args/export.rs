@@ -13,7 +13,7 @@ use crate::words;
 pub struct Export {
     #[command(subcommand)]
     pub verb: Option<ExportVerb>,
-    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `media` are the files themselves, for photo programs; `pdf` and `epub` are books. Several, such as `json,html,epub`, are made of one read
+    /// The format: `json` is everything, for programs, and comes back; `html` are pages to look at; `csv` are tables; `xml` and `markdown` are for other programs; `media` are the files themselves, for photo programs; `pdf` and `epub` are books. Several, such as `json,html,epub`, show one state; bags of them are made of one read
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "json")]
     pub format: Vec<ExportFormat>,
     /// Of each owner one; their names become part of what is made

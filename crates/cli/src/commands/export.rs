@@ -13,12 +13,11 @@ use keepsake_press::{Fonts, Press};
 use serde_json::json;
 
 pub(super) use self::telling::tell_left_out;
-use self::telling::{tell_bag, tell_begun, tell_made};
+use self::telling::{tell_bag, tell_begun, tell_made, words_of_plan};
 use crate::{
     args::{self, ExportFormat},
     commands::{Context, exports, filled, secrets},
     exit::COMPLETE,
-    words,
 };
 
 /// Where systems keep fonts.
@@ -176,7 +175,7 @@ async fn book(context: &Context, options: &BookOptions, typesetter: Arc<dyn Type
     let made = custody.export_book(owner, options, typesetter, progress.clone()).await;
     progress.finish();
     if made.is_err() {
-        tell_begun(context, &custody, owner, "Volumes").await?;
+        tell_begun(context, &custody, owner, &options.out, "Volumes").await;
     }
     let made = made?;
     custody.close().await;
@@ -194,21 +193,14 @@ async fn bag(context: &Context, args: &args::Export, options: &ExportOptions) ->
         progress.finish();
         let plan = plan?;
         custody.close().await;
-        let [memories, originals] =
-            [(plan.memories, "memory", "memories"), (plan.media, "original", "originals")].map(|(n, a, b)| words::of(n, a, b));
-        let parts = words::of(plan.parts() as u64, "part", "parts");
-        out.say(format!(
-            "It would hold {memories} and {}{originals}, {} before anything is compressed, in {parts}.",
-            if args.for_sharing { "up to " } else { "" },
-            words::bytes(plan.bytes)
-        ));
+        out.say(format!("It would hold {}", words_of_plan(&plan, args.for_sharing)));
         out.summary(COMPLETE, json!({ "dry_run": true, "plan": plan, "parts": plan.parts() }));
         return Ok(COMPLETE);
     }
     let report = custody.export(owner, options, progress.clone()).await;
     progress.finish();
     if report.is_err() && args.part_size.is_some() {
-        tell_begun(context, &custody, owner, "Parts").await?;
+        tell_begun(context, &custody, owner, &options.out, "Parts").await;
     }
     let report = report?;
     custody.close().await;

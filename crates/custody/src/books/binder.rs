@@ -154,7 +154,12 @@ impl Binder {
     fn gather(&mut self, memory: &Memory, leaves: &Leaves) -> CustodyResult<()> {
         let month = told::month(memory.when.day);
         let there = if self.records == self.from.records { self.from.leaves } else { 0 };
-        for (at, mut leaf) in leaves.of(memory, VOLUME_CHARS).into_iter().enumerate().skip(there) {
+        let made = leaves.of(memory, VOLUME_CHARS);
+        // A picture that was given up for that is not left out of a volume that stays.
+        if self.task.monitor.cancelled() {
+            return Err(keepsake_repository::RepositoryError::Cancelled.into());
+        }
+        for (at, mut leaf) in made.into_iter().enumerate().skip(there) {
             if self.open.chars >= VOLUME_CHARS || self.open.picture_bytes >= VOLUME_PICTURE_BYTES {
                 self.close(Some(Spot { records: self.records, leaves: at, month: self.month.clone() }))?;
             }
@@ -260,7 +265,8 @@ impl Binder {
 pub(super) fn write(target: &Path, bytes: &[u8], seal: Option<&SealTo>) -> CustodyResult<(Sha256Digest, u64)> {
     let part: PathBuf = unfinished(target);
     let written = || {
-        let file = fs::File::create(&part)?;
+        // What others put there stays; what a run before left was removed.
+        let file = fs::File::create_new(&part)?;
         let mut file: Box<dyn Sealed> = match seal {
             Some(seal) => seal.put_on(file)?,
             None => Box::new(file),

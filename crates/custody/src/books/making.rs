@@ -71,13 +71,7 @@ impl Custody {
         typesetter: Arc<dyn Typesetter>,
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<MadeBook> {
-        let away = self.away(&options.out, options.destination.as_deref()).await?;
-        naming::check(&options.out, typesetter.ending(), options.seal.is_some())?;
-        match &away {
-            Some(away) => away.check_file()?,
-            None => need_folder(&options.out)?,
-        }
-        let asked = Asked::of_book(options, typesetter.ending(), away)?;
+        let asked = self.asked_book(options, &*typesetter).await?;
         let work = async |job, is_resumed, lease: &Lease| {
             let (typesetter, monitor) = (typesetter.clone(), monitor.clone());
             self.go_on_with_book(&Making { owner, options, typesetter, lease, monitor, is_resumed }, job).await
@@ -86,14 +80,35 @@ impl Custody {
         Ok(MadeBook { began_anew, ..made })
     }
 
+    /// What is asked for, if it can be.
+    pub(crate) async fn asked_book(&self, options: &BookOptions, typesetter: &dyn Typesetter) -> CustodyResult<Asked> {
+        let away = self.away(&options.out, options.destination.as_deref()).await?;
+        naming::check(&options.out, typesetter.ending(), options.seal.is_some())?;
+        match &away {
+            Some(away) => away.check_file()?,
+            None => need_folder(&options.out)?,
+        }
+        Asked::of_book(options, typesetter, away)
+    }
+
+    /// What is told of a book that has ended.
+    pub(crate) async fn made_book(&self, owner: OwnerId, options: &BookOptions, job: Job) -> CustodyResult<MadeBook> {
+        let report = self.report(owner, options, &job).await?;
+        Ok(MadeBook { id: job.id, report, resumed: None, kept: 0, remade: 0, began_anew: None })
+    }
+
     /// Makes what is not there yet of a book. One that ends in an error stays noted as long as a volume of it is whole.
     async fn go_on_with_book(&self, making: &Making<'_>, mut job: Job) -> CustodyResult<MadeBook> {
         let owner = making.owner;
-        let (kept, remade, report) = match self.make_volumes(making, &mut job).await {
+        let (kept, remade) = match self.make_volumes(making, &mut job).await {
             Ok(made) => made,
             Err(error) => {
+                // Whoever has taken it over meanwhile is at the same files.
+                if !self.vault.renew(making.lease).await? {
+                    return Err(error);
+                }
                 if job.book.is_some() {
-                    job.unfinished().iter().try_for_each(|path| remove(path))?;
+                    job.remove_unfinished()?;
                 }
                 if job.parts.iter().all(Option::is_none) && !matches!(&error, CustodyError::Vault(VaultError::Passed { .. })) {
                     job.waiting.as_deref().map_or(Ok(()), remove)?;
@@ -102,18 +117,22 @@ impl Custody {
                 return Err(error);
             }
         };
-        job.state = if report.skipped.is_empty() { ExportState::Complete } else { ExportState::Skipped };
+        let is_skipped = job.book.iter().flat_map(|book| &book.volumes).any(|volume| !volume.skipped.is_empty());
+        job.state = if is_skipped { ExportState::Skipped } else { ExportState::Complete };
         self.note_job(owner, &job, making.lease).await?;
         job.waiting.as_deref().map_or(Ok(()), remove)?;
         let resumed = making.is_resumed.then(|| job.began.to_string());
-        Ok(MadeBook { id: job.id, report, resumed, kept, remade, began_anew: None })
+        Ok(MadeBook { resumed, kept, remade, ..self.made_book(owner, making.options, job).await? })
     }
 
-    /// Answers how many volumes were there already, how many were made again, and what the book is.
-    async fn make_volumes(&self, making: &Making<'_>, job: &mut Job) -> CustodyResult<(usize, usize, BookReport)> {
+    /// Answers how many volumes were there already, and how many were made again.
+    async fn make_volumes(&self, making: &Making<'_>, job: &mut Job) -> CustodyResult<(usize, usize)> {
         let depot = self.depot_of(job).await?;
         let depot = depot.as_ref();
         tokio::task::block_in_place(|| take_up(job, depot))?;
+        if making.is_resumed {
+            tokio::task::block_in_place(|| job.remove_unfinished())?;
+        }
         let mut kept = job.book.as_ref().map_or(0, |book| book.volumes.len());
         if let Some(seal) = &making.options.seal {
             tokio::task::block_in_place(|| seal.refuse_others(job, depot))?;
@@ -122,12 +141,17 @@ impl Custody {
             let out = &job.asked.out;
             let targets = [out.clone(), volume_path(out, Some(1)), manifest_path(out)];
             tokio::task::block_in_place(|| targets.iter().try_for_each(|target| refuse_target(job, target, depot)))?;
+            job.refuse_unfinished()?;
         }
         job.book.get_or_insert_default();
         if let Some(waiting) = &job.waiting {
             std::fs::create_dir_all(waiting).map_err(CustodyError::io(waiting))?;
         }
         self.note_job(making.owner, job, making.lease).await?;
+        // Of a run that was cut off while it sent one, or before it noted that.
+        for number in 0..job.parts.len() {
+            self.send_part(making.owner, job, number, depot, making.lease, &making.monitor).await?;
+        }
         let mut remade = 0;
         for _ in 0..=REMADE_MAX {
             let mut state = self.vault.as_of(making.owner, job.moment.clone());
@@ -142,13 +166,12 @@ impl Custody {
                 self.note_job(making.owner, job, making.lease).await?;
             } else if book.is_whole && job.parts.len() > book.volumes.len() {
                 job.clean = Some(state.seen());
-                let report = self.report(making, job).await?;
-                return Ok((kept, remade, report));
+                return Ok((kept, remade));
             }
             if !job.book.as_ref().is_some_and(|book| book.is_whole) {
                 self.bind(making, job, depot).await?;
             }
-            let report = self.report(making, job).await?;
+            let report = self.report(making.owner, making.options, job).await?;
             let mut json = serde_json::to_vec_pretty(&report).map_err(|e| CustodyError::Damaged(e.to_string()))?;
             json.push(b'\n');
             let path = manifest_path(&job.asked.out);
@@ -169,10 +192,11 @@ impl Custody {
         };
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner: *owner };
         // Beside the volumes, where there is room, and where the pictures of memories belong.
-        let space = job.here(&manifest_path(&job.asked.out)).parent().map(Path::to_path_buf).unwrap_or_default();
+        let beside = job.here(&manifest_path(&job.asked.out));
+        let space = self.workspace(beside.parent().unwrap_or(Path::new("")), options.seal.is_some());
         let side_max = typesetter.side_max(options.paper);
-        let leaves = Leaves::new(names_of(&mut state()).await?, media, self.programs.anew(), space, side_max);
-        let book = self.book(making, job).await?;
+        let leaves = Leaves::new(names_of(&mut state()).await?, media, self.programs_until(monitor), space, side_max);
+        let book = self.book(*owner, options, job).await?;
         // Where the file is to be does not belong to what it is.
         let filter = options.filter.as_ref().map(Filter::as_str);
         let (lineage, mark) = (&job.moment.lineage, &job.moment.mark);
@@ -219,6 +243,9 @@ impl Custody {
             keepsake_formats::bag::publish(&here).map_err(CustodyError::io(&path))
         };
         if let Err(error) = result.await {
+            if !self.vault.renew(making.lease).await? {
+                return Err(error);
+            }
             remove(&keepsake_formats::bag::unfinished(&here))?;
             job.parts.retain(|part| part.as_ref().is_some_and(|part| part.path != path));
             let whole = job.parts.len();
@@ -232,9 +259,8 @@ impl Custody {
     }
 
     /// What the book is called, and how it looks.
-    async fn book(&self, making: &Making<'_>, job: &Job) -> CustodyResult<Book> {
-        let person = self.vault.as_of(making.owner, job.moment.clone()).owner().await?;
-        let options = making.options;
+    async fn book(&self, owner: OwnerId, options: &BookOptions, job: &Job) -> CustodyResult<Book> {
+        let person = self.vault.as_of(owner, job.moment.clone()).owner().await?;
         Ok(Book {
             title: options.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| person.name.clone()),
             author: person.name.clone(),
@@ -245,8 +271,8 @@ impl Custody {
     }
 
     /// What the book is, by what is noted of its volumes.
-    async fn report(&self, making: &Making<'_>, job: &Job) -> CustodyResult<BookReport> {
-        let Book { title, date: at, .. } = self.book(making, job).await?;
+    async fn report(&self, owner: OwnerId, options: &BookOptions, job: &Job) -> CustodyResult<BookReport> {
+        let Book { title, date: at, .. } = self.book(owner, options, job).await?;
         let mut report = BookReport {
             format: "keepsake-book",
             program: concat!("keepsake ", env!("CARGO_PKG_VERSION")).into(),

@@ -1,4 +1,4 @@
-//! What the files of a book are called: `NAME.pdf`, or `NAME-1.pdf`, `NAME-2.pdf` … where there are several; their manifest is `NAME.manifest.json`.
+//! What the files of a book are called: `NAME.pdf`, or `NAME-1.pdf`, `NAME-2.pdf` … where there are several; their manifest is `NAME.pdf.manifest.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,8 @@ pub(crate) fn volume_path(out: &Path, number: Option<usize>) -> PathBuf {
 
 /// Where the manifest stands.
 pub(crate) fn manifest_path(out: &Path) -> PathBuf {
-    let (stem, _, seal) = pieces(out);
-    out.with_file_name(format!("{stem}.manifest.json{seal}"))
+    let (stem, ending, seal) = pieces(out);
+    out.with_file_name(format!("{stem}{ending}.manifest.json{seal}"))
 }
 
 /// That a name says what it is, and whether it is encrypted.
@@ -50,11 +50,11 @@ mod tests {
     #[test]
     fn names_keep_their_endings() {
         for (out, number, expected, manifest) in [
-            ("a/book.pdf", None, "a/book.pdf", "a/book.manifest.json"),
-            ("a/book.pdf", Some(2), "a/book-2.pdf", "a/book.manifest.json"),
-            ("my.book.EPUB", Some(12), "my.book-12.EPUB", "my.book.manifest.json"),
-            ("book.pdf.age", Some(1), "book-1.pdf.age", "book.manifest.json.age"),
-            ("日記.epub.AGE", Some(3), "日記-3.epub.AGE", "日記.manifest.json.AGE"),
+            ("a/book.pdf", None, "a/book.pdf", "a/book.pdf.manifest.json"),
+            ("a/book.pdf", Some(2), "a/book-2.pdf", "a/book.pdf.manifest.json"),
+            ("my.book.EPUB", Some(12), "my.book-12.EPUB", "my.book.EPUB.manifest.json"),
+            ("book.pdf.age", Some(1), "book-1.pdf.age", "book.pdf.manifest.json.age"),
+            ("日記.epub.AGE", Some(3), "日記-3.epub.AGE", "日記.epub.manifest.json.AGE"),
         ] {
             assert_eq!(volume_path(Path::new(out), number), Path::new(expected));
             assert_eq!(manifest_path(Path::new(out)), Path::new(manifest));

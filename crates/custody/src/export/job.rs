@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use keepsake_formats::{
     bag::{self, Container},
+    book::Typesetter,
     import::Input,
 };
 use keepsake_record::{OwnerId, Sha256Digest, Timestamp};
-use keepsake_vault::{ExportRow, Lease, Moment, VaultError};
+use keepsake_vault::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     writing::Omission,
 };
 use crate::{
-    BookOptions, Custody, CustodyError, CustodyResult,
+    BookOptions, CustodyError, CustodyResult,
     books::{BookNote, manifest_path, volume_path},
     memories::hash_reader,
 };
@@ -103,16 +104,16 @@ impl Asked {
         })
     }
 
-    pub fn of_book(options: &BookOptions, ending: &str, away: Option<Away>) -> CustodyResult<Self> {
+    pub fn of_book(options: &BookOptions, typesetter: &dyn Typesetter, away: Option<Away>) -> CustodyResult<Self> {
         let BookOptions { title, language, paper, with_data, .. } = options;
         Ok(Self {
             out: asked_out(&options.out, away.as_ref())?,
-            format: ending.into(),
+            format: typesetter.ending().into(),
             filter: options.filter.as_ref().map(|filter| filter.as_str().to_owned()),
             part_bytes: None,
             for_sharing: false,
             away,
-            book: Some(format!("{title:?} {language:?} {paper:?} {with_data}")),
+            book: Some(format!("{title:?} {language:?} {paper:?} {with_data} {}", typesetter.set_with())),
             sealed_to: options.seal.as_ref().map(SealTo::names).unwrap_or_default(),
         })
     }
@@ -123,15 +124,6 @@ fn asked_out(out: &Path, away: Option<&Away>) -> CustodyResult<PathBuf> {
         Some(away) => Ok(away.url().into()),
         None => std::path::absolute(out).map_err(CustodyError::io(out)),
     }
-}
-
-/// How one is begun.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Begin {
-    /// Even where one of this kind was begun.
-    pub anew: bool,
-    /// The state that it shows; the one of now unless told.
-    pub moment: Option<Moment>,
 }
 
 /// What is noted of an export.
@@ -205,14 +197,31 @@ impl Job {
         self.asked.out.with_file_name(format!("{stem}-{:03}-of-{of:03}{ending}", number + 1))
     }
 
-    /// What a run that was killed may have left of what it was writing.
-    pub fn unfinished(&self) -> Vec<PathBuf> {
+    /// What a run that was killed may have left of what it was writing. Of a book, one volume is written while one waits to be taken.
+    fn unfinished(&self) -> Vec<PathBuf> {
         let (out, of) = (&self.asked.out, self.parts.len());
         let paths: Vec<PathBuf> = match self.asked.book {
-            Some(_) => (1..=of + 1).map(|number| volume_path(out, Some(number))).chain([out.clone(), manifest_path(out)]).collect(),
+            Some(_) => (1..=of + 3).map(|number| volume_path(out, Some(number))).chain([out.clone(), manifest_path(out)]).collect(),
             None => (0..of).map(|number| self.part_path(number, of)).collect(),
         };
         paths.iter().map(|path| bag::unfinished(&self.here(path))).collect()
+    }
+
+    /// Removes that. Volumes are files: a folder of such a name is somebody else's.
+    pub fn remove_unfinished(&self) -> CustodyResult<()> {
+        let is_book = self.asked.book.is_some();
+        self.unfinished().iter().filter(|path| !(is_book && path.is_dir())).try_for_each(|path| remove(path))
+    }
+
+    /// That nobody is at what is to be begun, and nobody left anything there.
+    pub fn refuse_unfinished(&self) -> CustodyResult<()> {
+        match self.unfinished().iter().find(|path| path.symlink_metadata().is_ok()) {
+            None => Ok(()),
+            Some(path) => Err(CustodyError::Refused(format!(
+                "{} is there, of another program or of a run that was cut off: move it away, or choose another name",
+                path.display()
+            ))),
+        }
     }
 
     /// Where a part is on this machine, or waits.
@@ -323,73 +332,4 @@ fn holds_together(path: &Path) -> bool {
     // Links are no files of ours either.
     let input = Input::Folder(path.into());
     input.files().is_ok_and(|files| files.len() == listed) && input.left_out().is_ok_and(|others| others.is_empty())
-}
-
-impl Custody {
-    pub(super) async fn jobs(&self, owner: OwnerId) -> CustodyResult<Vec<Job>> {
-        let rows = self.vault.exports(owner).await?;
-        // One that a newer program noted is none of ours.
-        let jobs = rows.iter().filter_map(|row| serde_json::from_str(&row.record).ok());
-        Ok(jobs.map(|job| self.waiting_for(job)).collect())
-    }
-
-    /// Goes on with what was begun of this kind, or begins; answers why what was begun was not gone on with, too. One process at a time does so.
-    ///
-    /// # Errors
-    /// Another process is at it, the work fails, or what was begun can be neither gone on with nor removed.
-    pub(crate) async fn begun_or_new<T>(
-        &self,
-        owner: OwnerId,
-        asked: Asked,
-        begin: Begin,
-        go_on: impl AsyncFn(Job, bool, &Lease) -> CustodyResult<T>,
-    ) -> CustodyResult<(T, Option<String>)> {
-        let lease = self.lease(&lease_name(&asked.out)).await?;
-        let work = async |lease: &Lease| {
-            let found = self.jobs(owner).await?.into_iter().rev().find(|job| job.state == ExportState::Begun && job.asked == asked);
-            let mut began_anew = None;
-            if let Some(job) = found {
-                if begin.anew {
-                    self.discard(owner, job).await?;
-                } else {
-                    match go_on(job.clone(), true, lease).await {
-                        Err(CustodyError::Vault(error @ VaultError::Passed { .. })) => {
-                            if job.parts.iter().any(Option::is_some) {
-                                // They may hold what the vault does not any more.
-                                return Err(CustodyError::Refused(format!(
-                                    "{error}; the parts of it that are there stay: `keepsake export --anew` removes them and begins again, another --out leaves them"
-                                )));
-                            }
-                            self.discard(owner, job).await?;
-                            began_anew = Some(error.to_string());
-                        }
-                        Ok(done) => return Ok((done, None)),
-                        Err(error) => return Err(error),
-                    }
-                }
-            }
-            let moment = match begin.moment {
-                Some(moment) => moment,
-                None => self.vault.head(owner).await?.moment(),
-            };
-            let job = self.waiting_for(Job::new(owner, asked.clone(), moment, self.now()));
-            Ok((go_on(job, false, lease).await?, began_anew))
-        };
-        self.while_leased(lease, work).await
-    }
-
-    /// With the folder of the home where its parts wait, if it goes elsewhere.
-    pub(super) fn waiting_for(&self, mut job: Job) -> Job {
-        job.waiting = job.asked.away.is_some().then(|| self.home.join("outgoing").join(&job.id));
-        job
-    }
-
-    /// Notes where an export stands, as long as nobody else has taken it over.
-    pub(crate) async fn note_job(&self, owner: OwnerId, job: &Job, lease: &Lease) -> CustodyResult<()> {
-        if !self.vault.renew(lease).await? {
-            return Err(CustodyError::Refused("another process has taken this export over".into()));
-        }
-        let record = serde_json::to_string(job).map_err(|e| CustodyError::Damaged(e.to_string()))?;
-        Ok(self.vault.put_export(owner, &ExportRow { id: job.id.clone(), began: job.began.micros(), record }).await?)
-    }
 }

@@ -18,7 +18,7 @@ use super::{
     selection::{Selected, Selection},
     sharing::Sharing,
     together::Seat,
-    writing::{self, Omission, Task, Wrote},
+    writing::{self, Task, Wrote},
 };
 use crate::{
     Custody, CustodyError, CustodyResult, Monitor,
@@ -56,25 +56,11 @@ impl Custody {
                 return Err(error);
             }
         };
-        let parts: Vec<ExportPart> = job.parts.iter().flatten().cloned().collect();
-        let skipped: Vec<Omission> = parts.iter().flat_map(|part| part.skipped.iter().cloned()).collect();
-        job.state = if skipped.is_empty() { ExportState::Complete } else { ExportState::Skipped };
+        let is_skipped = job.parts.iter().flatten().any(|part| !part.skipped.is_empty());
+        job.state = if is_skipped { ExportState::Skipped } else { ExportState::Complete };
         self.note_job(owner, &job, lease).await?;
         job.waiting.as_deref().map_or(Ok(()), remove)?;
-        Ok(ExportReport {
-            id: job.id,
-            out: job.asked.away.as_ref().map_or_else(|| options.out.display().to_string(), Away::url),
-            seq: job.moment.seq,
-            memories: job.plan.map_or(0, |plan| plan.memories),
-            files: parts.iter().map(|part| part.files).sum(),
-            bytes: parts.iter().map(|part| part.bytes).sum(),
-            parts,
-            resumed: is_resumed.then(|| job.began.to_string()),
-            kept,
-            remade,
-            began_anew: None,
-            skipped,
-        })
+        Ok(ExportReport { resumed: is_resumed.then(|| job.began.to_string()), kept, remade, ..report(job, options) })
     }
 
     /// Answers how many parts were there already, and how many were written again.
@@ -218,7 +204,8 @@ impl Custody {
             Some(seat) if of == 1 => seat.pieces(reading),
             _ => send(reading),
         };
-        let (at, programs) = (Timestamp::from_micros(job.moment.at)?, self.programs.anew());
+        let (at, programs) = (Timestamp::from_micros(job.moment.at)?, self.programs_until(&monitor));
+        let space = self.workspace(writing::folder_of(&target), seal.is_some());
         let (part, closed) = blocking(move || {
             let sharing = for_sharing.then(|| Sharing::new(&media));
             let sharing = sharing.as_ref();
@@ -233,6 +220,7 @@ impl Custody {
                 seal: seal.as_ref(),
                 media: &media,
                 programs: &programs,
+                space: &space,
                 monitor: &*monitor,
             };
             let Wrote { bagged, closed, skipped, shape } = writing::write(&task, pieces)?;
@@ -273,6 +261,25 @@ impl Custody {
         let mut bytes = serde_json::to_vec_pretty(&text).map_err(|e| CustodyError::Damaged(e.to_string()))?;
         bytes.push(b'\n');
         Ok(bytes)
+    }
+}
+
+/// What is told of an export that has ended.
+pub(super) fn report(job: Job, options: &ExportOptions) -> ExportReport {
+    let parts: Vec<ExportPart> = job.parts.into_iter().flatten().collect();
+    ExportReport {
+        id: job.id,
+        out: job.asked.away.as_ref().map_or_else(|| options.out.display().to_string(), Away::url),
+        seq: job.moment.seq,
+        memories: job.plan.map_or(0, |plan| plan.memories),
+        files: parts.iter().map(|part| part.files).sum(),
+        bytes: parts.iter().map(|part| part.bytes).sum(),
+        skipped: parts.iter().flat_map(|part| part.skipped.iter().cloned()).collect(),
+        parts,
+        resumed: None,
+        kept: 0,
+        remade: 0,
+        began_anew: None,
     }
 }
 

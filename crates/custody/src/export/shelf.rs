@@ -167,7 +167,7 @@ impl Custody {
             }
             match &job.waiting {
                 Some(waiting) => remove(waiting)?,
-                None if job.state == ExportState::Begun => job.unfinished().iter().try_for_each(|path| remove(path))?,
+                None if job.state == ExportState::Begun => job.remove_unfinished()?,
                 None => {}
             }
             Ok(stayed)

@@ -16,13 +16,14 @@ use serde::Serialize;
 use tokio::sync::{OnceCell, mpsc};
 
 use super::{
-    ExportOptions, ExportPlan, ExportReport,
+    Asked, ExportOptions, ExportPlan, ExportReport, ExportState, Job, check,
     reading::{Piece, Reading},
-    running::send,
+    running::{report, send},
     selection::Selected,
+    shown_place,
 };
 use crate::{
-    BookOptions, Custody, CustodyError, CustodyResult, MadeBook, Monitor,
+    BookOptions, Custody, CustodyError, CustodyResult, ErrorKind, MadeBook, Monitor,
     render::{Message, RenderedStream},
 };
 
@@ -113,7 +114,7 @@ impl Seat {
     }
 
     /// Lets the others begin.
-    fn leave(&self) {
+    pub fn leave(&self) {
         if self.is_open.swap(false, Ordering::Relaxed) {
             self.table.change(|_| {});
         }
@@ -148,7 +149,10 @@ fn same(error: &CustodyError) -> CustodyError {
     match error {
         CustodyError::Vault(VaultError::Passed { seq, why }) => VaultError::Passed { seq: *seq, why: why.clone() }.into(),
         CustodyError::Usage(text) => CustodyError::Usage(text.clone()),
-        other => CustodyError::Damaged(other.to_string()),
+        other if other.kind() == ErrorKind::Damaged => CustodyError::Damaged(other.to_string()),
+        other if other.kind() == ErrorKind::Refused => CustodyError::Refused(other.to_string()),
+        other if other.kind() == ErrorKind::Cancelled => keepsake_repository::RepositoryError::Cancelled.into(),
+        other => CustodyError::Io { path: "reading the vault".into(), source: std::io::Error::other(other.to_string()) },
     }
 }
 
@@ -167,34 +171,96 @@ impl Monitor for Beside {
 }
 
 impl Custody {
+    async fn checked(&self, item: &BatchItem) -> CustodyResult<Asked> {
+        match item {
+            BatchItem::Bag(options) => {
+                let options = options.settled()?;
+                let away = self.away(&options.out, options.destination.as_deref()).await?;
+                check(&options, away.as_ref())?;
+                Asked::of(&options, away)
+            }
+            BatchItem::Book(options, typesetter) => self.asked_book(options, &**typesetter).await,
+        }
+    }
+
+    /// The moment of those that were begun, if it can still be read.
+    async fn begun_moment(&self, owner: OwnerId, asked: &[Asked]) -> CustodyResult<Option<Moment>> {
+        let jobs = self.jobs(owner).await?;
+        let begun = jobs.into_iter().rev().find(|job| job.state == ExportState::Begun && asked.contains(&job.asked));
+        let Some(job) = begun else { return Ok(None) };
+        match self.vault.as_of(owner, job.moment.clone()).catch_up().await {
+            Ok(()) => Ok(Some(job.moment)),
+            Err(VaultError::Passed { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What became of an item before the others were cut off: it shows their moment, is as it was made, and nothing of it was erased since.
+    async fn ended(&self, owner: OwnerId, item: &BatchItem, asked: &Asked, moment: &Moment) -> CustodyResult<Option<BatchMade>> {
+        let of = |job: &Job| job.state != ExportState::Begun && job.asked == *asked && job.moment == *moment;
+        let Some(job) = self.jobs(owner).await?.into_iter().rev().find(of) else { return Ok(None) };
+        let depot = self.depot_of(&job).await?;
+        let is_whole = || (0..job.parts.len()).try_fold(true, |whole, number| Ok(whole && job.is_whole(number, depot.as_ref())?));
+        let is_whole: CustodyResult<bool> = tokio::task::block_in_place(is_whole);
+        if !is_whole? || self.since(owner, &job).await?.is_none_or(|since| since.erased > 0) {
+            return Ok(None);
+        }
+        let (resumed, kept) = (Some(job.began.to_string()), job.parts.len());
+        Ok(Some(match item {
+            BatchItem::Bag(options) => BatchMade::Bag(ExportReport { resumed, kept, ..report(job, options) }),
+            BatchItem::Book(options, _) => {
+                let made = self.made_book(owner, options, job).await?;
+                BatchMade::Book(MadeBook { resumed, kept: made.report.volumes.len(), ..made })
+            }
+        }))
+    }
+
     /// Makes several exports of an owner that show the same moment, bags of one read. Answers how each went, in their order: one that fails does not
     /// keep the others from being made.
     ///
+    /// One that was cut off goes on at the moment that it had; what had ended stays as it is.
+    ///
     /// # Errors
-    /// Two are to be the same file, or the owner's state is not known.
+    /// One cannot be asked for, two are to be the same file, or the owner's state is not known.
     pub async fn export_batch(
         &self,
         owner: OwnerId,
         items: &[BatchItem],
         monitor: Arc<dyn Monitor>,
     ) -> CustodyResult<Vec<CustodyResult<BatchMade>>> {
-        let out = |item: &BatchItem| match item {
-            BatchItem::Bag(options) => (options.out.clone(), options.destination.clone()),
-            BatchItem::Book(options, _) => (options.out.clone(), options.destination.clone()),
-        };
-        for (at, item) in items.iter().enumerate() {
-            if items[..at].iter().any(|other| out(other) == out(item)) {
-                return Err(CustodyError::Usage(format!("two exports are to be {}: give each a name of its own", out(item).0.display())));
+        // What cannot be asked for is said before hours go into the others.
+        let mut asked: Vec<Asked> = Vec::new();
+        for item in items {
+            let one = self.checked(item).await?;
+            if asked.iter().any(|other| other.out == one.out) {
+                let out = shown_place(&one.out);
+                return Err(CustodyError::Usage(format!("two exports are to be {out}: give each a name of its own")));
             }
+            asked.push(one);
         }
-        let moment = self.vault.head(owner).await?.moment();
-        let bags = items.iter().filter(|item| matches!(item, BatchItem::Bag(_))).count();
+        let is_anew = items.iter().any(|item| match item {
+            BatchItem::Bag(options) => options.anew,
+            BatchItem::Book(options, _) => options.anew,
+        });
+        let begun = if is_anew { None } else { self.begun_moment(owner, &asked).await? };
+        let mut ended: Vec<Option<BatchMade>> = Vec::new();
+        for (item, asked) in items.iter().zip(&asked) {
+            ended.push(match &begun {
+                Some(moment) => self.ended(owner, item, asked, moment).await?,
+                None => None,
+            });
+        }
+        let moment = match begun {
+            Some(moment) => moment,
+            None => self.vault.head(owner).await?.moment(),
+        };
+        let bags = items.iter().zip(&ended).filter(|(item, ended)| matches!(item, BatchItem::Bag(_)) && ended.is_none()).count();
         let table = Table::new(bags);
         let first = items.iter().find_map(|item| if let BatchItem::Bag(options) = item { Some(options) } else { None });
         let taken = |options: &ExportOptions| (options.filter.as_ref().map(|filter| filter.as_str().to_owned()), options.for_sharing);
         let mut is_first = true;
-        let bags = items.iter().map(|item| {
-            let BatchItem::Bag(options) = item else { return None };
+        let bags = items.iter().zip(&ended).map(|(item, ended)| {
+            let (BatchItem::Bag(options), None) = (item, ended) else { return None };
             let told: Arc<dyn Monitor> = if std::mem::take(&mut is_first) { monitor.clone() } else { Arc::new(Beside(monitor.clone())) };
             let seat = Seat { table: table.clone(), moment: moment.clone(), is_open: AtomicBool::new(true) };
             let is_alone = options.part_bytes.is_some() || first.is_some_and(|first| taken(first) != taken(options));
@@ -211,8 +277,9 @@ impl Custody {
         let bags: Vec<_> = bags.collect();
         let mut made = join_all(bags.into_iter().flatten()).await.into_iter();
         let mut all = Vec::with_capacity(items.len());
-        for item in items {
+        for (item, ended) in items.iter().zip(ended) {
             all.push(match item {
+                _ if ended.is_some() => Ok(ended.expect("it is")),
                 BatchItem::Bag(_) => made.next().expect("each was made"),
                 // One after the other: a volume takes memory enough.
                 BatchItem::Book(options, typesetter) => self

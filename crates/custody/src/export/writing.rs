@@ -51,6 +51,8 @@ pub(super) struct Task<'a> {
     pub media: &'a MediaReader,
     /// Programs of others that may be asked.
     pub programs: &'a Programs,
+    /// Where they work.
+    pub space: &'a Path,
     /// Where it is for others.
     pub sharing: Option<&'a Sharing<'a>>,
     pub monitor: &'a dyn Monitor,
@@ -100,12 +102,12 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
         BagFormat::Xml => Form::Xml(Xml::default()),
         BagFormat::Markdown => Form::Markdown,
         BagFormat::Html => {
-            let folder = folder_of(&task.target);
+            let folder = task.space;
             let originals: &dyn Originals = task.sharing.map_or(task.media as &dyn Originals, |sharing| sharing);
             Form::Site(Box::new(Site::new(task.at, originals, task.programs, folder).map_err(CustodyError::io(folder))?))
         }
         BagFormat::Media(options) => {
-            let folder = folder_of(&task.target);
+            let folder = task.space;
             Form::Media(Box::new(Media::new(options, &stock, task.programs, folder).map_err(CustodyError::io(folder))?))
         }
     };
@@ -113,7 +115,9 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
     let seal: Option<Seal<'_>> = seal.as_ref().map(|seal| seal as _);
     let bag = BagWriter::create_sealed(&task.target, Container::of(&task.target), seal).map_err(CustodyError::io(&task.target))?;
     let mut writing = Writing { bag, form, task, skipped: Vec::new(), told: Vec::new(), shape: Shape::default() };
-    if let Err(error) = writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_rest()) {
+    if let Err(error) =
+        writing.add_schema().and_then(|()| writing.add_all(pieces)).and_then(|()| writing.add_rest()).and_then(|()| writing.go_on())
+    {
         writing.bag.abandon();
         return Err(error);
     }
@@ -142,11 +146,14 @@ pub(super) fn folder_of(target: &Path) -> &Path {
 }
 
 impl Writing<'_> {
+    /// That nobody asked to stop: a picture that was given up for that is not left out of what stays.
+    fn go_on(&self) -> CustodyResult<()> {
+        if self.task.monitor.cancelled() { Err(keepsake_repository::RepositoryError::Cancelled.into()) } else { Ok(()) }
+    }
+
     fn add_all(&mut self, mut pieces: RenderedStream<Piece>) -> CustodyResult<()> {
         while let Some(piece) = pieces.blocking_next() {
-            if self.task.monitor.cancelled() {
-                return Err(keepsake_repository::RepositoryError::Cancelled.into());
-            }
+            self.go_on()?;
             let piece = piece?;
             if self.task.until.as_ref().is_some_and(|until| piece.spot >= *until) {
                 return Ok(());

@@ -231,7 +231,7 @@ impl Custody {
             format!("{owner} {} {} {digest} {:?} {:?} {:?}", moment.lineage, head.state.mark, head.title, head.language, head.filter);
         let media = MediaReader { vault: Arc::new(self.vault.clone()), owner };
         let report = report(&head, digest);
-        let beside = Beside::new(media, self.programs.anew(), &set.manifest, &place.prefix);
+        let beside = Beside::new(media, self.programs_until(&monitor), &set.manifest, &place.prefix);
         let task =
             Task { set: Arc::new(set), engine: engine.map(Arc::new), setter, head, ident, names, plan, place, monitor, still: unerased };
         let (sender, days) = mpsc::channel(4);

@@ -125,6 +125,10 @@ impl Maker {
         }
         let task = &self.task;
         let shown = self.beside.of(memory, &task.names, &task.place.work)?;
+        // A picture that was given up for that is not left out of what stays.
+        if task.monitor.cancelled() {
+            return Err(keepsake_repository::RepositoryError::Cancelled.into());
+        }
         self.number += 1;
         let alone = BTreeSet::from([memory.id]);
         let here = if is_alone { &alone } else { &task.plan.here };

@@ -9,7 +9,7 @@ use std::{
 use keepsake_record::Attachment;
 
 use super::converting::Converted;
-use crate::programs::{Programs, unwritten, workplace};
+use crate::programs::{Programs, unwritten};
 
 /// FFmpeg's demuxers, by media type.
 const DEMUXERS: [(&str, &str); 17] = [
@@ -58,11 +58,11 @@ pub(super) fn film<'r>(
     }
     let demuxer = DEMUXERS.iter().find(|(known, _)| *known == kind).map(|(_, demuxer)| *demuxer);
     let demuxer = demuxer.ok_or("a kind of film or recording that is not converted here")?;
-    let folder = workplace(space)?;
+    let folder = programs.workplace(space)?;
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     let mut command = programs.film(demuxer, &from).ok_or("FFmpeg is not installed here: install it, and export again")?;
     let copied = open().and_then(|mut reader| io::copy(&mut reader, &mut File::create(&from).map_err(unwritten)?).map_err(unwritten));
-    copied?;
+    let original = copied?;
     command.args(PLAIN);
     if is_film {
         command.args(["-map", "0:v:0", "-map", "0:a:0?", "-c:v", "libx264", "-preset", "medium", "-crf", "20", "-pix_fmt", "yuv420p"]);
@@ -70,11 +70,12 @@ pub(super) fn film<'r>(
     } else {
         command.args(["-map", "0:a:0", "-vn", "-c:a", "aac", "-b:a", "160k", "-movflags", "+faststart", "-f", "ipod"]).arg(&to);
     }
-    programs.run_film(command, folder.path(), stopped)?;
+    programs.run_film(&command, folder.path(), original, stopped)?;
     // What it made is read to its end before anybody gets it.
     let mut check = programs.film("mov", &to).ok_or("FFmpeg is not installed here any more: install it, and export again")?;
     check.args(["-xerror", "-f", "null", "-"]);
-    programs.run_film(check, folder.path(), stopped).map_err(|_| "what FFmpeg made of it cannot be played".to_owned())?;
+    let played = programs.run_film(&check, folder.path(), original, stopped);
+    played.map_err(|_| "what FFmpeg made of it cannot be played".to_owned())?;
     let file = File::open(&to).map_err(unwritten)?;
     if file.metadata().map_err(unwritten)?.len() == 0 {
         return Err("FFmpeg made nothing of it".into());

@@ -5,16 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keepsake_custody::{BatchItem, BatchMade, Custody, CustodyError, CustodyResult};
+use keepsake_custody::{BatchItem, BatchMade, Custody, CustodyError, CustodyResult, Monitor, shown_place};
 use keepsake_record::{Owner, OwnerId};
 use serde_json::{Value, json};
 
-use super::{item, refuse_unfit, tell_bag, tell_made};
+use super::{is_away, item, refuse_unfit, tell_bag, tell_made, words_of_plan};
 use crate::{
     args::{self, ExportFormat},
     commands::{Context, secrets},
     exit::{self, COMPLETE},
-    words,
 };
 
 /// What archives and books end with.
@@ -29,11 +28,15 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
         return Err(CustodyError::Usage("a format is named twice: say each once".into()));
     }
     refuse_unfit(args, formats)?;
+    let out = args.out.clone().unwrap_or_default();
+    if out.file_name().is_none() {
+        return Err(CustodyError::Usage(format!("{} has no name: say what to make, such as memories.zip", out.display())));
+    }
     let seal = secrets::seal(&args.whither)?;
     let custody = context.open().await?;
     let owners = if args.every_owner { custody.owners().await? } else { vec![context.owner(&custody).await?] };
-    let called = args.every_owner.then(|| called(&owners));
-    let out = args.out.clone().unwrap_or_default();
+    let called = args.every_owner.then(|| called(&owners, is_away(args)));
+    let progress = context.progress();
     let (mut codes, mut all) = (Vec::new(), Vec::new());
     for owner in &owners {
         let name = called.as_ref().and_then(|called| called.get(&owner.id).map(String::as_str));
@@ -51,13 +54,21 @@ pub async fn run(context: &Context, args: &args::Export) -> CustodyResult<u8> {
             all.extend(planned(context, &custody, owner.id, &items).await?);
             continue;
         }
-        let progress = context.progress();
-        let made = custody.export_batch(owner.id, &items, progress.clone()).await;
+        let made = match custody.export_batch(owner.id, &items, progress.clone()).await {
+            Err(error) if codes.is_empty() => return Err(error),
+            made => made,
+        };
         progress.finish();
-        for (item, made) in items.iter().zip(made?) {
-            let (code, value) = tell(context, item, made);
+        let of_owner = match made {
+            Ok(made) => items.iter().zip(made).map(|(item, made)| tell(context, item, made)).collect(),
+            Err(error) => vec![failed(context, &owner.name, &error)],
+        };
+        for (code, value) in of_owner {
             codes.push(code);
             all.push(json!({ "owner": owner.id, "outcome": exit::name(code), "exit_code": code, "export": value }));
+        }
+        if progress.cancelled() {
+            break;
         }
     }
     custody.close().await;
@@ -75,13 +86,9 @@ async fn planned(context: &Context, custody: &Custody, owner: OwnerId, items: &[
         let plan = custody.plan_export(owner, options, progress.clone()).await;
         progress.finish();
         let plan = plan?;
-        let [memories, originals] =
-            [(plan.memories, "memory", "memories"), (plan.media, "original", "originals")].map(|(n, a, b)| words::of(n, a, b));
-        let size = words::bytes(plan.bytes);
-        let parts = words::of(plan.parts() as u64, "part", "parts");
-        let out = options.out.display();
-        context.output.say(format!("{out} would hold {memories} and {originals}, {size} before anything is compressed, in {parts}."));
-        all.push(json!({ "owner": owner, "out": options.out, "plan": plan, "parts": plan.parts() }));
+        let out = shown_place(&options.out);
+        context.output.say(format!("{out} would hold {}", words_of_plan(&plan, options.for_sharing)));
+        all.push(json!({ "owner": owner, "out": out, "plan": plan, "parts": plan.parts() }));
     }
     Ok(all)
 }
@@ -95,12 +102,14 @@ fn tell(context: &Context, item: &BatchItem, made: CustodyResult<BatchMade>) -> 
     match made {
         Ok(BatchMade::Bag(report)) => (tell_bag(context, &report, format), json!(report)),
         Ok(BatchMade::Book(made)) => (tell_made(context, &made), json!(made)),
-        Err(error) => {
-            let code = exit::of(&error);
-            context.output.error(exit::name(code), &format!("{}: {error}", out.display()), Some(code));
-            (code, json!({ "out": out, "message": error.to_string() }))
-        }
+        Err(error) => failed(context, &shown_place(out), &error),
     }
+}
+
+fn failed(context: &Context, what: &str, error: &CustodyError) -> (u8, Value) {
+    let code = exit::of(error);
+    context.output.error(exit::name(code), &format!("{what}: {error}"), Some(code));
+    (code, json!({ "out": what, "message": error.to_string() }))
 }
 
 /// The code of all: that of the first that failed, or whether something was left out.
@@ -114,10 +123,12 @@ fn word(format: ExportFormat) -> String {
     clap::ValueEnum::to_possible_value(&format).map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// A name for each owner that can stand in the name of a file; who is called like another has the end of the id in it, too.
-fn called(owners: &[Owner]) -> BTreeMap<OwnerId, String> {
+/// A name for each owner that can stand in the name of a file; who is called like another has the end of the id in it, too. Objects in
+/// stores have plain names only.
+fn called(owners: &[Owner], is_away: bool) -> BTreeMap<OwnerId, String> {
+    let is_kept = |c: char| if is_away { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() };
     let plain = |owner: &Owner| {
-        let name: String = owner.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).take(OWNER_CHARS_MAX).collect();
+        let name: String = owner.name.chars().map(|c| if is_kept(c) { c } else { '-' }).take(OWNER_CHARS_MAX).collect();
         name.trim_matches('-').to_lowercase()
     };
     let of = |owner: &Owner| {

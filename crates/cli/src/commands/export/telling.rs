@@ -1,6 +1,8 @@
 //! What is said of exports.
 
-use keepsake_custody::{BagFormat, BookReport, Custody, CustodyResult, ExportReport, ExportState, ExportSummary, MadeBook};
+use std::path::Path;
+
+use keepsake_custody::{BagFormat, BookReport, Custody, ExportPlan, ExportReport, ExportState, ExportSummary, MadeBook};
 use keepsake_record::OwnerId;
 
 use crate::{
@@ -27,12 +29,24 @@ fn code(skipped: usize) -> u8 {
 }
 
 /// That a run which failed did not fail for nothing.
-pub async fn tell_begun(context: &Context, custody: &Custody, owner: OwnerId, parts: &str) -> CustodyResult<()> {
-    let is_begun = |export: &ExportSummary| export.state == ExportState::Begun && !export.parts.is_empty();
-    if custody.exports(owner).await?.iter().any(is_begun) {
+pub async fn tell_begun(context: &Context, custody: &Custody, owner: OwnerId, out: &Path, parts: &str) {
+    // Of one that goes elsewhere, the end of the URL is the same.
+    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_begun = |export: &ExportSummary| export.state == ExportState::Begun && !export.parts.is_empty() && export.out.ends_with(&name);
+    // What went wrong is told by the error; this is only for comfort.
+    if custody.exports(owner).await.is_ok_and(|exports| exports.iter().any(is_begun)) {
         context.output.say(format!("{parts} that are whole stay; the same command goes on with the others."));
     }
-    Ok(())
+}
+
+/// What an export would hold, to the end of the sentence.
+pub fn words_of_plan(plan: &ExportPlan, is_for_sharing: bool) -> String {
+    let [memories, originals] =
+        [(plan.memories, "memory", "memories"), (plan.media, "original", "originals")].map(|(n, a, b)| words::of(n, a, b));
+    // How many copies can be made is known when they are made.
+    let up_to = if is_for_sharing { "up to " } else { "" };
+    let (size, parts) = (words::bytes(plan.bytes), words::of(plan.parts() as u64, "part", "parts"));
+    format!("{memories} and {up_to}{originals}, {size} before anything is compressed, in {parts}.")
 }
 
 fn tell_resumed(context: &Context, resumed: Option<&str>, kept: &str, began_anew: Option<&str>) {

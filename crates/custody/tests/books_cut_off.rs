@@ -5,10 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicI64},
 };
 
 use keepsake_custody::{
@@ -25,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     histories::seed,
-    support::{Home, files, home},
+    support::{Abort, Home, files, home},
 };
 
 /// Sets a volume as what is in it, and notes the headings.
@@ -306,19 +303,6 @@ async fn what_is_of_others_stays() {
     assert!(refused.expect_err("it was begun as another").to_string().contains("export delete"));
     let begun_again = made(&home, &BookOptions { anew: true, ..titled }).await;
     assert_eq!((begun_again.report.title.as_str(), contents(&now).len()), ("Another", 4));
-}
-
-/// Ends the process, as a kill does, when it has heard so often that something was done.
-struct Abort(AtomicI64);
-
-impl Monitor for Abort {
-    fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
-    fn advance(&self, _: u64, _: u64) {
-        if self.0.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            std::process::abort();
-        }
-    }
-    fn problem(&self, _: &str, _: &str) {}
 }
 
 const CHILD: &str = "KEEPSAKE_TEST_BOOK_CHILD";

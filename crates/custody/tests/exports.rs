@@ -20,7 +20,7 @@ use keepsake_vault::{ExportRow, Moment};
 
 use crate::{
     histories::{change, seed},
-    support::{Home, SMALL, files, home, small_home},
+    support::{Abort, Home, SMALL, files, home, small_home},
 };
 
 /// Every file below a folder, or the bytes of a file.
@@ -109,19 +109,6 @@ async fn a_history_that_is_another_one_begins_anew() {
     let nowhere = to(home.folder.path().join("nowhere/bag"));
     let error = home.custody.export(home.owner, &nowhere, Arc::new(Silent)).await.expect_err("no such folder");
     assert!(error.to_string().contains("make it first"), "{error}");
-}
-
-/// Ends the process, as a kill does, when so many pieces were written.
-struct Abort(AtomicI64);
-
-impl Monitor for Abort {
-    fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
-    fn advance(&self, _: u64, _: u64) {
-        if self.0.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            std::process::abort();
-        }
-    }
-    fn problem(&self, _: &str, _: &str) {}
 }
 
 /// Asks to stop when so many pieces were written.

@@ -5,10 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicI64},
 };
 
 use keepsake_custody::{Custody, ErrorKind, Monitor, SystemClock, TemplateExport};
@@ -16,7 +13,7 @@ use keepsake_record::{OwnerId, Sha256Digest};
 use serde_json::json;
 
 use crate::{
-    support::{Home, copy_folder, files, home},
+    support::{Abort, Home, copy_folder, files, home},
     templates::{Noting, add, export, made, photo, told, write},
 };
 
@@ -54,19 +51,6 @@ fn marker(home: &Home, folder: &Path, manifest: &str) -> String {
     let mut all: Vec<_> = ["files", "beside"].iter().flat_map(|list| told[*list].as_array().expect("a list")).map(of).collect();
     all.push(json!({ "name": manifest, "bytes": bytes.len(), "sha256": Sha256Digest::of(&bytes) }));
     json!({ "format": "keepsake-unfinished", "owner": home.owner, "run": "another", "files": all }).to_string()
-}
-
-/// Ends the process, as a kill does, when so much was made.
-struct Abort(AtomicI64);
-
-impl Monitor for Abort {
-    fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
-    fn advance(&self, _: u64, _: u64) {
-        if self.0.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            std::process::abort();
-        }
-    }
-    fn problem(&self, _: &str, _: &str) {}
 }
 
 const CHILD: &str = "KEEPSAKE_TEST_TEMPLATE_CHILD";

@@ -58,18 +58,20 @@ impl Soak {
                 let again = [&["export", "--out", text(&out), "--json"], asked].concat();
                 // Up to three kills of one export, then it may end.
                 for _ in 0..3 {
-                    if self.killed(&again, took)? {
-                        killed += 1;
-                    } else {
+                    let was_killed = self.killed(&again, took)?;
+                    let stands = self.stands(&out)?;
+                    // One that had done everything but to end would only say now that it is there.
+                    if !was_killed || stands.as_ref().is_some_and(|state| state != "begun") {
                         ended += 1;
                         break;
                     }
+                    killed += 1;
                     // Before the moment that it shows is noted, an edit would be in it.
-                    if self.stands(&out)?.is_some() {
+                    if stands.is_some() {
                         self.add_memory()?;
                     }
                 }
-                if !out.exists() && self.stands(&out)?.is_none_or(|state| state == "begun") {
+                if self.stands(&out)?.is_none_or(|state| state == "begun") {
                     let told = self.must(&again)?;
                     let last: Value = serde_json::from_str(told.lines().last().unwrap_or_default()).unwrap_or_default();
                     resumed += u32::from(!last["resumed"].is_null());

@@ -4,6 +4,7 @@ mod fetching;
 mod links;
 mod metadata;
 mod parts;
+mod staging;
 mod writing;
 
 use std::{

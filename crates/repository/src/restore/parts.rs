@@ -11,7 +11,11 @@ use std::{
 
 use data_encoding::HEXLOWER;
 
+use super::staging::past_cache;
 use crate::{Id, Node, RepositoryError, RepositoryResult};
+
+/// Files of this length and more go past the page cache.
+const DIRECT_FROM_BYTES: u64 = 1 << 20;
 
 const PREFIX: &str = ".keepsake-part-";
 /// So many bytes of a digest: enough that no two names share one, few enough for paths and file systems that have little room.
@@ -62,11 +66,21 @@ pub(super) struct Disk {
     /// Makes a part; it is new, and its owner's alone.
     pub make: fn(&Path) -> io::Result<File>,
     pub write: fn(&mut File, &[u8]) -> io::Result<()>,
+    /// From this length on a file is asked to let its bytes go past the page cache.
+    pub direct_from_bytes: u64,
+    /// Lets a file's bytes go past the page cache from now on, or through it.
+    pub past_cache: fn(&File, bool) -> io::Result<()>,
     pub close: fn(File) -> io::Result<()>,
 }
 
 /// A real one.
-pub(super) const DISK: Disk = Disk { make, write: File::write_all, close: |file| nix::unistd::close(file).map_err(io::Error::from) };
+pub(super) const DISK: Disk = Disk {
+    make,
+    write: File::write_all,
+    direct_from_bytes: DIRECT_FROM_BYTES,
+    past_cache,
+    close: |file| nix::unistd::close(file).map_err(io::Error::from),
+};
 
 fn make(part: &Path) -> io::Result<File> {
     let mut new = OpenOptions::new();

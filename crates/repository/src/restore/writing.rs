@@ -1,13 +1,16 @@
 //! Writing one file of a restore: its pieces checked, several at once, and its name only when it is whole.
 
-use std::{
-    fs,
-    io::{self, Seek},
-};
+use std::fs;
 
 use keepsake_hashing::sha256_each;
 
-use super::{Failure, Job, fetching::Ahead, metadata::apply_meta_to_file, parts::Disk};
+use super::{
+    Failure, Job,
+    fetching::Ahead,
+    metadata::apply_meta_to_file,
+    parts::Disk,
+    staging::{Stage, Writing},
+};
 use crate::{BlobKind, Id, Monitor, Node, Repository, RepositoryResult, reading::Scratch};
 
 /// So many pieces of a file are opened before they are compared with their names: digests are made two at a time, which one core does nearly
@@ -19,6 +22,13 @@ const TOGETHER_BYTES: u32 = 4 << 20;
 /// Buffers that one thread restores with.
 #[derive(Default)]
 pub(super) struct Buffers {
+    pieces: Pieces,
+    stage: Stage,
+}
+
+/// What comes out of the repository.
+#[derive(Default)]
+struct Pieces {
     scratch: Scratch,
     /// Pieces one behind the other, and where each ends.
     opened: Vec<u8>,
@@ -64,7 +74,7 @@ impl Source<'_> {
     fn each_piece(
         &mut self,
         pieces: &[Id],
-        buffers: &mut Buffers,
+        buffers: &mut Pieces,
         mut show: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut at = 0;
@@ -84,10 +94,10 @@ impl Source<'_> {
         &mut self,
         first: usize,
         pieces: &[Id],
-        buffers: &mut Buffers,
+        buffers: &mut Pieces,
         show: &mut impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Buffers { scratch, opened, ends } = buffers;
+        let Pieces { scratch, opened, ends } = buffers;
         opened.clear();
         ends.clear();
         for (number, id) in pieces.iter().enumerate() {
@@ -155,22 +165,12 @@ fn write_part(
     disk: Disk,
     monitor: &dyn Monitor,
 ) -> Result<u64, Failure> {
-    let (mut length, mut holes) = (0, false);
-    let write = |bytes: &[u8]| -> Result<(), Failure> {
-        // Long runs of zeros become holes.
-        if bytes.len() >= 64 << 10 && bytes.iter().all(|b| *b == 0) {
-            holes = true;
-            file.seek(io::SeekFrom::Current(bytes.len() as i64))?;
-        } else {
-            (disk.write)(file, bytes)?;
-        }
-        length += bytes.len() as u64;
+    let Buffers { pieces, stage } = buffers;
+    let mut writing = Writing::begin(file, node.size, disk, stage);
+    from.each_piece(node.content.as_deref().unwrap_or_default(), pieces, |bytes| {
+        writing.write(bytes)?;
         monitor.advance(0, bytes.len() as u64);
         Ok(())
-    };
-    from.each_piece(node.content.as_deref().unwrap_or_default(), buffers, write)?;
-    if holes {
-        file.set_len(length)?;
-    }
-    Ok(length)
+    })?;
+    Ok(writing.end()?)
 }

@@ -18,6 +18,31 @@ use crate::output::Output;
 /// How often programs are told.
 const EVENTS_EVERY: Duration = Duration::from_millis(500);
 
+/// Signals this close to the first are still the same press: the terminal sends it to every program in front, and what wraps a command
+/// (`timeout`, `npm`, a script) passes it on as well.
+const ONE_PRESS: Duration = Duration::from_millis(300);
+
+/// What an interrupt means.
+#[derive(Debug, PartialEq, Eq)]
+enum Interrupt {
+    /// End in good order.
+    Asks,
+    /// The same again.
+    Echo,
+    /// End at once.
+    Insists,
+}
+
+impl Interrupt {
+    fn heard(since_first: Option<Duration>) -> Self {
+        match since_first {
+            None => Self::Asks,
+            Some(since) if since < ONE_PRESS => Self::Echo,
+            Some(_) => Self::Insists,
+        }
+    }
+}
+
 pub struct Progress {
     bar: ProgressBar,
     output: Output,
@@ -38,12 +63,17 @@ impl Progress {
         let stopped = Arc::new(AtomicBool::new(false));
         let flag = stopped.clone();
         tokio::spawn(async move {
+            let mut first: Option<Instant> = None;
             while tokio::signal::ctrl_c().await.is_ok() {
-                // The first asks, the second insists.
-                if flag.swap(true, Ordering::SeqCst) {
-                    std::process::exit(crate::exit::INTERRUPTED.into());
+                match Interrupt::heard(first.map(|first| first.elapsed())) {
+                    Interrupt::Asks => {
+                        flag.store(true, Ordering::SeqCst);
+                        first = Some(Instant::now());
+                        Output::new(false, false).warn("stopping; press Ctrl-C again to stop at once");
+                    }
+                    Interrupt::Echo => {}
+                    Interrupt::Insists => std::process::exit(crate::exit::INTERRUPTED.into()),
                 }
-                Output::new(false, false).warn("stopping; press Ctrl-C again to stop at once");
             }
         });
         Arc::new(Self {
@@ -109,5 +139,18 @@ impl Monitor for Progress {
 
     fn cancelled(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_press_that_comes_twice_does_not_insist() {
+        let after = |milliseconds| Interrupt::heard(Some(Duration::from_millis(milliseconds)));
+        assert_eq!(Interrupt::heard(None), Interrupt::Asks);
+        assert_eq!([after(0), after(299)], [Interrupt::Echo, Interrupt::Echo]);
+        assert_eq!([after(300), after(5000)], [Interrupt::Insists, Interrupt::Insists]);
     }
 }

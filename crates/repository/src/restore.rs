@@ -330,6 +330,8 @@ fn note(outcome: &Mutex<RestoreOutcome>, monitor: &dyn Monitor, job: &Job, writt
             outcome.bytes += bytes;
             monitor.advance(1, 0);
         }
+        // The whole run ends as cancelled, of which a file in the middle is no further news.
+        Err(_) if monitor.cancelled() => {}
         Err(failure) => {
             outcome.lock().expect("no holder panics").damaged |= failure.damaged;
             fail(outcome, monitor, &job.path, &failure.reason);

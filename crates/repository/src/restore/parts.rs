@@ -105,14 +105,20 @@ pub(super) fn made_anew<T>(part: &Path, alike: impl Fn(&FileType) -> bool, make:
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Cursor, sync::Arc};
+    use std::{
+        io::Cursor,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicU64, Ordering},
+        },
+    };
 
     use keepsake_storage::MemoryStore;
 
     use super::*;
     use crate::{
-        BackupRequest, Content, Edit, FileMeta, KdfCost, NodeKind, Password, Repository, RestoreOptions, RestoreOutcome, Silent, Snapshot,
-        SystemAmbient,
+        BackupRequest, Content, Edit, FileMeta, KdfCost, Monitor, NodeKind, Password, Repository, RepositoryError, RestoreOptions,
+        RestoreOutcome, Silent, Snapshot, SystemAmbient,
     };
 
     const LONG: usize = (5 << 20) + 1;
@@ -202,6 +208,49 @@ mod tests {
         assert_eq!(outcome.failed, LENGTHS.map(|length| (name(length), reason.clone())));
         assert_eq!((outcome.files, outcome.bytes, outcome.damaged), (0, 0, false));
         assert!(found.iter().all(|found| found == b"old"), "nothing takes a name that may not be whole");
+    }
+
+    /// Somebody who asks to stop when so many bytes were written.
+    struct StopsAfter {
+        bytes: u64,
+        written: AtomicU64,
+        problems: Mutex<Vec<String>>,
+    }
+
+    impl Monitor for StopsAfter {
+        fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
+
+        fn advance(&self, _: u64, bytes: u64) {
+            self.written.fetch_add(bytes, Ordering::SeqCst);
+        }
+
+        fn problem(&self, subject: &str, reason: &str) {
+            self.problems.lock().expect("no holder panics").push(format!("{subject}: {reason}"));
+        }
+
+        fn cancelled(&self) -> bool {
+            self.written.load(Ordering::SeqCst) >= self.bytes
+        }
+    }
+
+    #[test]
+    fn stopped_in_the_middle_of_a_file() {
+        let (repository, tree) = repository();
+        // More than all others have together, so that the long one is begun and not done.
+        let others: usize = LENGTHS.into_iter().filter(|length| *length != LONG).sum();
+        let stops = StopsAfter { bytes: others as u64 + 1, written: AtomicU64::new(0), problems: Mutex::new(Vec::new()) };
+        let folder = tempfile::tempdir().expect("space");
+        fs::write(folder.path().join(name(LONG)), "old").expect("written");
+        let options = RestoreOptions { overwrite: true, ..RestoreOptions::default() };
+        let ended = repository.restore_on(DISK, &tree, folder.path(), &options, &stops);
+        assert!(matches!(ended, Err(RepositoryError::Cancelled)), "{ended:?}");
+        assert_eq!(*stops.problems.lock().expect("no holder panics"), Vec::<String>::new(), "one who asks to stop knows why");
+        assert!(stops.written.load(Ordering::SeqCst) < (others + LONG) as u64, "it did not go on to the end");
+        assert_eq!(fs::read(folder.path().join(name(LONG))).expect("readable"), b"old");
+        for entry in fs::read_dir(folder.path()).expect("listed") {
+            let found = entry.expect("an entry").file_name().into_string().expect("plain");
+            assert!(LENGTHS.iter().any(|length| name(*length) == found), "a part stayed: {found}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     parts::Disk,
     staging::{Stage, Writing},
 };
-use crate::{BlobKind, Id, Monitor, Node, Repository, RepositoryResult, reading::Scratch};
+use crate::{BlobKind, Id, Monitor, Node, Repository, RepositoryError, RepositoryResult, reading::Scratch};
 
 /// So many pieces of a file are opened before they are compared with their names: digests are made two at a time, which one core does nearly
 /// twice as fast as one after the other.
@@ -168,6 +168,10 @@ fn write_part(
     let Buffers { pieces, stage } = buffers;
     let mut writing = Writing::begin(file, node.size, disk, stage);
     from.each_piece(node.content.as_deref().unwrap_or_default(), pieces, |bytes| {
+        // A film takes longer than a person who wants to stop waits.
+        if monitor.cancelled() {
+            return Err(RepositoryError::Cancelled.into());
+        }
         writing.write(bytes)?;
         monitor.advance(0, bytes.len() as u64);
         Ok(())

@@ -178,6 +178,7 @@ impl Database {
         if self.connection.query_row(COMPUTED, [name], |row| row.get::<_, i64>(0)).map_err(told)? > 0 {
             return Err("it has columns that are computed, which Memos' have not".into());
         }
+        self.names_are_text(name).map_err(told)?;
         let mut statement = self.connection.prepare(list).map_err(told)?;
         let mut rows = statement.query(()).map_err(told)?;
         while let Some(row) = rows.next().map_err(told)? {
@@ -190,6 +191,16 @@ impl Database {
                 return Err("its rows are in no order".into());
             }
             found.push(id);
+        }
+        Ok(())
+    }
+
+    /// Whether the names of a table's columns can be read: asking a statement for one that cannot makes its library panic.
+    fn names_are_text(&self, table: &str) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare("SELECT name FROM pragma_table_xinfo(?1)")?;
+        let mut names = statement.query([table])?;
+        while let Some(row) = names.next()? {
+            row.get_ref(0)?.as_str()?;
         }
         Ok(())
     }

@@ -11,8 +11,13 @@ use std::{
 
 /// Longer files are written by who adds them.
 const SMALL_BYTES: u64 = 64 << 10;
-/// So many small ones wait at most.
-const WAITING: usize = 64;
+/// Small ones go to who writes them so many together, or so many bytes: a change of threads takes as long as a file.
+const TOGETHER: usize = 64;
+const TOGETHER_BYTES: usize = 256 << 10;
+/// So many such groups wait at most for each writer: a month of a busy diary.
+const WAITING: usize = 48;
+/// Threads that write, each in folders of its own: the kernel lets one at a time into a folder.
+const WRITERS: usize = 2;
 
 struct Small {
     path: PathBuf,
@@ -25,8 +30,37 @@ pub(super) struct Folder {
     root: PathBuf,
     opened: fs::File,
     last: PathBuf,
-    small: Option<SyncSender<Small>>,
-    writer: Option<JoinHandle<io::Result<()>>>,
+    open: Group,
+    writers: Vec<Writer>,
+    /// Whose turn it is.
+    turn: usize,
+}
+
+/// Files of one folder.
+#[derive(Default)]
+struct Group {
+    folder: PathBuf,
+    files: Vec<Small>,
+    bytes: usize,
+}
+
+struct Writer {
+    queue: SyncSender<Vec<Small>>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Writer {
+    fn start() -> io::Result<Self> {
+        let (queue, waiting) = sync_channel(WAITING);
+        let thread = thread::Builder::new().name("bag".into()).spawn(move || write_all(&waiting))?;
+        Ok(Self { queue, thread })
+    }
+
+    /// Waits until it wrote what it was given.
+    fn end(self) -> thread::Result<io::Result<()>> {
+        drop(self.queue);
+        self.thread.join()
+    }
 }
 
 impl Folder {
@@ -34,12 +68,11 @@ impl Folder {
     pub fn create(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
         let opened = fs::File::open(&root)?;
-        let (small, waiting) = sync_channel(WAITING);
-        let writer = thread::Builder::new().name("bag".into()).spawn(move || write_all(&waiting))?;
-        Ok(Self { root, opened, last: PathBuf::new(), small: Some(small), writer: Some(writer) })
+        let writers = (0..WRITERS).map(|_| Writer::start()).collect::<io::Result<_>>()?;
+        Ok(Self { root, opened, last: PathBuf::new(), open: Group::default(), writers, turn: 0 })
     }
 
-    /// Writes a file, now or soon; what fails later is told by the next call, or at the end.
+    /// Writes a file, now or soon; what fails later is told by a later call, or at the end.
     pub fn write(&mut self, path: &str, at: Option<SystemTime>, length: u64, reader: &mut dyn Read) -> io::Result<()> {
         let path = self.root.join(path);
         if length > SMALL_BYTES {
@@ -48,21 +81,42 @@ impl Folder {
         let mut bytes = Vec::with_capacity(length as usize);
         // Whether there is more than was announced, the caller asks.
         reader.take(length).read_to_end(&mut bytes)?;
-        let sent = self.small.as_ref().is_some_and(|small| small.send(Small { path, at, bytes }).is_ok());
-        if sent { Ok(()) } else { self.join().and_then(|()| Err(io::Error::other("the folder was ended before"))) }
+        let folder = path.parent().unwrap_or(&self.root);
+        if self.open.folder != folder {
+            let folder = folder.to_owned();
+            self.send()?;
+            self.open.folder = folder;
+            self.turn = (self.turn + 1) % self.writers.len().max(1);
+        }
+        self.open.bytes += bytes.len();
+        self.open.files.push(Small { path, at, bytes });
+        if self.open.files.len() < TOGETHER && self.open.bytes < TOGETHER_BYTES { Ok(()) } else { self.send() }
     }
 
-    fn join(&mut self) -> io::Result<()> {
-        self.small = None;
-        match self.writer.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(written)) => written,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
+    fn send(&mut self) -> io::Result<()> {
+        self.open.bytes = 0;
+        let files = std::mem::take(&mut self.open.files);
+        if files.is_empty() || self.writers.get(self.turn).is_some_and(|writer| writer.queue.send(files).is_ok()) {
+            return Ok(());
         }
+        self.join().and_then(|()| Err(io::Error::other("the folder was ended before")))
+    }
+
+    /// The first error of those who write; all of them have ended then.
+    fn join(&mut self) -> io::Result<()> {
+        let mut all = Ok(());
+        for writer in self.writers.drain(..) {
+            match writer.end() {
+                Ok(written) => all = all.and(written),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
     }
 
     /// Waits until everything is on disk, and not only on its way there.
     pub fn end(mut self) -> io::Result<()> {
+        self.send()?;
         self.join()?;
         // One request for all files, instead of one each.
         #[cfg(target_os = "linux")]
@@ -76,17 +130,16 @@ impl Folder {
 impl Drop for Folder {
     /// Nobody writes into a folder any more that is to be removed.
     fn drop(&mut self) {
-        self.small = None;
-        if let Some(writer) = self.writer.take() {
+        for writer in self.writers.drain(..) {
             // Whoever lets go of it has another error to tell.
-            drop(writer.join());
+            drop(writer.end());
         }
     }
 }
 
-fn write_all(waiting: &Receiver<Small>) -> io::Result<()> {
+fn write_all(waiting: &Receiver<Vec<Small>>) -> io::Result<()> {
     let mut last = PathBuf::new();
-    while let Ok(Small { path, at, bytes }) = waiting.recv() {
+    for Small { path, at, bytes } in waiting.iter().flatten() {
         put(&path, at, &mut last, |file| file.write_all(&bytes))?;
     }
     Ok(())
@@ -141,7 +194,7 @@ mod tests {
         let mut folder = Folder::create(root.clone()).expect("made");
         fs::write(root.join("one"), "no folder").expect("written");
         let mut add = |name: &str| folder.write(name, None, 1, &mut &b"x"[..]);
-        let told = (0..2 * WAITING + 2).find_map(|_| add("one/below").err());
+        let told = (0..2 * TOGETHER * WAITING).find_map(|_| add("one/below").err());
         let told = told.unwrap_or_else(|| folder.end().expect_err("it cannot be written"));
         assert!(!told.to_string().contains("ended before"), "{told}");
         assert!(!root.join("one/below").exists());

@@ -82,6 +82,10 @@ impl ImportReport {
 
 /// Drafts taken together into one transaction.
 const BATCH: usize = 1000;
+/// … or so many bytes of text: a thousand logs are no thousand notes.
+const BATCH_BYTES: usize = 64 << 20;
+/// Drafts that wait for a batch to be taken.
+const WAITING: usize = 16;
 
 impl Custody {
     /// Imports a path, or tells what an import would do.
@@ -169,7 +173,7 @@ impl Custody {
             map: options.map.clone(),
             account: account(format, &input, options),
         };
-        let (send, receive) = sync_channel(BATCH);
+        let (send, receive) = sync_channel(WAITING);
         let reader_input = input.clone();
         let reader = tokio::task::spawn_blocking(move || {
             let mut sink = ChannelSink(send);
@@ -197,14 +201,17 @@ impl Custody {
 
     async fn take_all(&self, job: &mut Job<'_>, receive: Receiver<Message>) -> CustodyResult<()> {
         self.learn(job).await?;
-        let mut waiting = Vec::new();
+        let (mut waiting, mut bytes) = (Vec::new(), 0);
         loop {
             let message = tokio::task::block_in_place(|| receive.recv());
             if job.monitor.cancelled() {
                 return Err(ReadError::Stopped.into());
             }
             match message {
-                Ok(Message::Draft(draft)) => waiting.push(*draft),
+                Ok(Message::Draft(draft)) => {
+                    bytes += draft.memory.text.len();
+                    waiting.push(*draft);
+                }
                 Ok(Message::About(detail)) => job.known.describe(detail),
                 Ok(Message::Problem(problem)) => job.problem(problem.origin, problem.reason),
                 Ok(Message::PassedOver(path, what)) => job.report.passed_over.entry(what).or_default().push(path),
@@ -214,7 +221,8 @@ impl Custody {
                 }
                 Err(_) => return Err(CustodyError::Damaged("the reader of the import ended without a word".into())),
             }
-            if waiting.len() >= BATCH {
+            if waiting.len() >= BATCH || bytes >= BATCH_BYTES {
+                bytes = 0;
                 self.take(job, std::mem::take(&mut waiting)).await?;
             }
         }

@@ -70,7 +70,11 @@ impl Custody {
             )));
         }
         match date {
-            Some(date) => Ok(When::parse(date, zone.as_ref())?),
+            // Whoever names a zone means it, whatever the date is written in.
+            Some(date) => Ok(match (When::parse(date, zone.as_ref())?, zone) {
+                (When { instant: Some(instant), .. }, Some(zone)) => When::instant(instant, zone),
+                (when, _) => when,
+            }),
             None => Ok(When::instant(self.now(), zone.unwrap_or_else(Zone::utc))),
         }
     }

@@ -5,7 +5,7 @@ mod running;
 mod workplace;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsString,
     fmt,
@@ -13,10 +13,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 pub(crate) use self::running::Asked;
@@ -38,7 +35,10 @@ const FILM_TIMES_MAX: u64 = 4;
 const FILM_BYTES_MAX: u64 = 1 << 30;
 /// Where programs that are scripts find what every system has.
 const SYSTEM: [&str; 2] = ["/usr/bin", "/bin"];
-/// One that took too long so often is not asked for pictures any more: an export ends, whatever its pictures do to a program.
+/// What one may hold in memory: decoded, the largest picture that is taken has 1 GiB; films of eight thousand lines are coded with some.
+const PICTURE_MEMORY_MAX: u64 = 4 << 30;
+const FILM_MEMORY_MAX: u64 = 16 << 30;
+/// One that took too long so often in a row is not asked for pictures any more: an export ends, whatever its pictures do to a program.
 const LATE_MAX: u32 = 8;
 /// What is made of a picture is longer than this only if it has more pixels than are decoded here.
 const PICTURE_BYTES_MAX: u64 = 512 << 20;
@@ -80,8 +80,8 @@ pub struct Programs {
     folders: Vec<PathBuf>,
     picture_seconds: u32,
     film_seconds: u32,
-    /// How often one took too long for a picture.
-    late: AtomicU32,
+    /// How often in a row each took too long for a picture.
+    late: Mutex<BTreeMap<&'static str, u32>>,
     /// Where what was left by exports that were killed is removed already.
     swept: Mutex<BTreeSet<PathBuf>>,
     stop: Stop,
@@ -106,7 +106,7 @@ impl Programs {
     /// Those in these folders, the first first; a folder that is not named from the root is passed over.
     pub fn new(folders: Vec<PathBuf>) -> Self {
         let folders = folders.into_iter().filter(|folder| folder.is_absolute()).collect();
-        let (late, swept, stop) = (AtomicU32::new(0), Mutex::default(), Stop(Arc::new(|| false)));
+        let (late, swept, stop) = (Mutex::default(), Mutex::default(), Stop(Arc::new(|| false)));
         Self { folders, picture_seconds: PICTURE_SECONDS_MAX, film_seconds: FILM_SECONDS_MAX, late, swept, stop }
     }
 
@@ -120,7 +120,7 @@ impl Programs {
     #[must_use]
     pub fn anew(&self) -> Self {
         let (folders, picture_seconds, film_seconds) = (self.folders.clone(), self.picture_seconds, self.film_seconds);
-        Self { folders, picture_seconds, film_seconds, late: AtomicU32::new(0), swept: Mutex::default(), stop: self.stop.clone() }
+        Self { folders, picture_seconds, film_seconds, late: Mutex::default(), swept: Mutex::default(), stop: self.stop.clone() }
     }
 
     /// The same, ended as soon as somebody asks to stop.
@@ -213,15 +213,24 @@ impl Programs {
     }
 
     fn ask_for_picture(&self, asked: &Asked, folder: &Path, bytes: usize) -> Result<(), Failure> {
-        if self.late.load(Ordering::Relaxed) >= LATE_MAX {
+        let late = || self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if late().get(asked.name).is_some_and(|often| *often >= LATE_MAX) {
             return Err(Failure::TooOftenLate(LATE_MAX));
         }
-        let bytes = PICTURE_BYTES_MAX + bytes as u64;
-        run(asked, &Bounds { seconds: self.picture_seconds, bytes, folder, stopped: &*self.stop.0 }).inspect_err(|failure| {
-            if *failure == Failure::Late {
-                self.late.fetch_add(1, Ordering::Relaxed);
-            }
-        })
+        let bounds = Bounds {
+            seconds: self.picture_seconds,
+            bytes: PICTURE_BYTES_MAX + bytes as u64,
+            memory: PICTURE_MEMORY_MAX,
+            folder,
+            stopped: &*self.stop.0,
+        };
+        let ended = run(asked, &bounds);
+        match ended {
+            Err(Failure::Late) => *late().entry(asked.name).or_default() += 1,
+            Ok(()) => drop(late().remove(asked.name)),
+            Err(_) => {}
+        }
+        ended
     }
 
     /// FFmpeg, if it is installed, with what is asked of it before anything else: `demuxer` is named, so that no playlist makes it open other files.
@@ -238,7 +247,8 @@ impl Programs {
     pub(crate) fn run_film(&self, asked: &Asked, folder: &Path, original: u64, stopped: &dyn Fn() -> bool) -> Result<(), String> {
         // The original stands there, too.
         let bytes = original.saturating_mul(FILM_TIMES_MAX + 1).saturating_add(FILM_BYTES_MAX);
-        run(asked, &Bounds { seconds: self.film_seconds, bytes, folder, stopped }).map_err(|failure| format!("FFmpeg {failure}"))
+        run(asked, &Bounds { seconds: self.film_seconds, bytes, memory: FILM_MEMORY_MAX, folder, stopped })
+            .map_err(|failure| format!("FFmpeg {failure}"))
     }
 }
 
@@ -362,6 +372,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn only_who_is_late_again_and_again_is_not_asked() {
+        let (bin, space) = (folder(), folder());
+        stand_in(bin.path(), "heif-enc", "exec sleep 60");
+        stand_in(bin.path(), "heif-dec", "case $(cat \"$1\") in slow) exec sleep 60;; *) cp \"$1\" \"$2\";; esac");
+        let programs = those_in(&bin).within(1);
+        programs.late.lock().expect("no holder panics").insert("heif-enc", LATE_MAX);
+        assert!(programs.avif(b"png", space.path()).expect_err("none").contains("not asked any more"));
+        programs.late.lock().expect("no holder panics").insert("heif-dec", LATE_MAX - 1);
+        assert_eq!(programs.still(b"fast", "heic", space.path()), Ok(b"fast".to_vec()), "another's being late is not its own");
+        assert_eq!(programs.still(b"slow", "heic", space.path()), Err("heif-dec takes too long".into()), "and so many were not in a row");
+        assert_eq!(programs.late.lock().expect("no holder panics").get("heif-dec"), Some(&1));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_keeps_the_bounds_of_a_program() {
+        let (bin, space) = (folder(), folder());
+        // It may have begun before they were set.
+        stand_in(bin.path(), "ffmpeg", "sleep 1; sh -c 'ulimit -d; ulimit -f; ulimit -t' > said");
+        let asked = those_in(&bin).film("mov", Path::new("from")).expect("it is there");
+        let bounds = Bounds { seconds: 20, bytes: 1 << 20, memory: 4 << 30, folder: space.path(), stopped: &|| false };
+        assert_eq!(run(&asked, &bounds), Ok(()));
+        let said = fs::read_to_string(space.path().join("said")).expect("it said them");
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        assert_eq!(said.lines().collect::<Vec<_>>(), ["4194304", "4096", &(20 * cores).to_string()]);
+    }
+
+    #[test]
     fn an_encoder_that_cannot_is_followed_by_the_next() {
         let (bin, space) = (folder(), folder());
         let avif = bin.path().join("avif");
@@ -387,7 +425,7 @@ pub(crate) mod tests {
         let asked = |script: &str, seconds: u32, bytes: u64, is_stopped: bool| {
             stand_in(bin.path(), "ffmpeg", script);
             let asked = those_in(&bin).film("mov", Path::new("from")).expect("it is there");
-            run(&asked, &Bounds { seconds, bytes, folder: space.path(), stopped: &|| is_stopped })
+            run(&asked, &Bounds { seconds, bytes, memory: 4 << 30, folder: space.path(), stopped: &|| is_stopped })
         };
         assert_eq!(asked("exec sleep 30", 1, 9, false), Err(Failure::Late));
         assert_eq!(asked("exec sleep 30", 20, 9, true), Err(Failure::Stopped));
@@ -396,7 +434,7 @@ pub(crate) mod tests {
         // Also below, and where it was faster than anybody looked.
         assert_eq!(asked("mkdir below && echo 123456789 > below/file", 20, 9, false), Err(Failure::TooMuch));
         let none = Asked::new("none", vec![bin.path().join("none")], OsString::new());
-        let bounds = Bounds { seconds: 20, bytes: 9, folder: space.path(), stopped: &|| false };
+        let bounds = Bounds { seconds: 20, bytes: 9, memory: 4 << 30, folder: space.path(), stopped: &|| false };
         assert_eq!(run(&none, &bounds), Err(Failure::Unstarted(io::ErrorKind::NotFound)));
     }
 

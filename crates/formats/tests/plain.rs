@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use keepsake_formats::import::{Draft, Format, Input, detect};
+use keepsake_formats::import::{Draft, Format, Input, ReadOptions, detect, read};
 
-use crate::taken::{Taken, genuine, take};
+use crate::taken::{Taken, genuine, options, take};
 
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let space = tempfile::tempdir().expect("space");
@@ -256,6 +256,88 @@ fn odd_pages_are_read_as_they_are_meant() {
     assert_eq!(late.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["p.jpg", "q.jpg"]);
     assert!(late.memory.text.contains("(keepsake:attachment/q)") && late.memory.text.contains("unscripted"), "{}", late.memory.text);
     assert!(taken.passed_over[0].starts_with("Saved-Dateien/frame.html"), "{:?}", taken.passed_over);
+}
+
+#[test]
+fn pictures_of_pages_that_are_elsewhere_are_told_and_stay() {
+    let space = folder(&[
+        (
+            "a.html",
+            b"<img data-src=gone.jpg alt='Oma, 1950'><img data-src='https://x.example/p.jpg' alt=a><img srcset='https://x.example/q.jpg 2x'>\
+              <img src='data:image/gif;base64,R0lG' data-src=late.jpg><img srcset='small.jpg 1x, big.jpg 2x'><img alt='only words'>\
+              <object data=letter.pdf><p>Your program shows none</p></object>",
+        ),
+        ("big.jpg", b"big"),
+        ("letter.pdf", b"a letter"),
+    ]);
+    let taken = take(space.path(), Some(Format::Plain)).expect("readable");
+    let draft = by(&taken, "a.html");
+    for shown in [
+        "![Oma, 1950](gone.jpg)",
+        "![a](https://x.example/p.jpg)",
+        "![](https://x.example/q.jpg)",
+        "![](late.jpg)",
+        "![](keepsake:attachment/big)",
+        "only words",
+        "[letter.pdf](keepsake:attachment/letter)",
+    ] {
+        assert!(draft.memory.text.contains(shown), "{shown}\n{}", draft.memory.text);
+    }
+    assert_eq!(draft.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["big.jpg", "letter.pdf"]);
+    let told = |words: &str| taken.problems.iter().filter(|problem| problem.contains(words)).count();
+    assert_eq!((told("gone.jpg is not there"), told("late.jpg is not there"), taken.problems.len()), (1, 1, 2), "{:?}", taken.problems);
+}
+
+#[test]
+fn folders_with_dots_are_different_sources() {
+    let space = folder(&[("2024.03/05.txt", b"March"), ("2024.04/05.txt", b"April"), ("notes.2024.json", b"[]")]);
+    let stem = |path: &str| Input::open(&space.path().join(path)).expect("open").stem();
+    assert_eq!((stem("2024.03"), stem("2024.04"), stem("notes.2024.json")), ("2024.03".into(), "2024.04".into(), "notes.2024".into()));
+}
+
+#[test]
+fn what_is_nested_too_deep_keeps_its_words_apart() {
+    let deep = format!("{}<p>one</p><p>two</p><a href='https://x.example/'>three</a> four", "<div>".repeat(64));
+    let space = folder(&[("deep.html", deep.as_bytes())]);
+    let taken = take(space.path(), Some(Format::Plain)).expect("readable");
+    let draft = by(&taken, "deep.html");
+    let lines: Vec<&str> = draft.memory.text.lines().map(str::trim).collect();
+    assert_eq!(lines, ["one", "two", "[three](https://x.example/) four"]);
+    assert_eq!(draft.files[0].path, "deep.html");
+    assert!(taken.problems.len() == 1 && taken.problems[0].contains("nested deeper than is shown"), "{:?}", taken.problems);
+}
+
+#[test]
+fn days_of_pages_are_their_own() {
+    let said = |meta: &str| format!("<meta {meta}><p>x").into_bytes();
+    let (post, zoned) =
+        (said("property=article:published_time content=2019-07-01T10:00:00Z"), said("name=date content=2024-03-17T00:30:00+01:00"));
+    let two = b"<meta name=date content='Tue, 5 March 2024'><meta property=article:published_time content=2024-03-05T10:00:00Z><p>x";
+    let long = said(&format!("name=keywords content={}", "x".repeat(20_000)));
+    let space = folder(&[
+        ("2024-03-05_backup/post.html", &post),
+        ("2024-03-05_backup/plain.html", b"<p>x"),
+        ("2024-03-05_backup/from 2023-01-01 to 2023-02-01.txt", b"x"),
+        ("2024-03-05_backup/20191231235900.txt", b"x"),
+        ("2024-03-17.html", &zoned),
+        ("two.html", two),
+        ("long.html", &long),
+    ]);
+    let options = ReadOptions { zone: Some("America/New_York".parse().expect("a zone")), ..options() };
+    let mut taken = Taken::default();
+    read(Format::Plain, &Input::open(space.path()).expect("open"), &options, &mut taken).expect("readable");
+    let day = |path: &str| day(by(&taken, path));
+    assert_eq!(day("2024-03-05_backup/post.html").as_deref(), Some("2019-07-01"));
+    assert_eq!(day("2024-03-05_backup/plain.html").as_deref(), Some("2024-03-05"));
+    assert_eq!(day("2024-03-05_backup/from 2023-01-01 to 2023-02-01.txt"), None);
+    assert_eq!(day("2024-03-05_backup/20191231235900.txt").as_deref(), Some("2019-12-31"));
+    let zoned = &by(&taken, "2024-03-17.html").memory.when;
+    assert_eq!(zoned.instant.map(|at| at.to_string()).as_deref(), Some("2024-03-16T23:30:00Z"));
+    let two = by(&taken, "two.html");
+    assert_eq!((self::day(two).as_deref(), two.memory.custom["date"].as_str()), (Some("2024-03-05"), Some("Tue, 5 March 2024")));
+    let long = by(&taken, "long.html");
+    assert_eq!((long.memory.custom["keywords"].as_str().map(str::len), long.files.len()), (Some(10_000), 1));
+    assert!(taken.problems.iter().any(|problem| problem.contains("says of itself is longer")), "{:?}", taken.problems);
 }
 
 #[test]

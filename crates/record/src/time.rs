@@ -292,7 +292,8 @@ impl When {
         Self { day, instant: Some(instant), zone: Some(zone), edtf: None }
     }
 
-    /// Parses what people and programs write: an RFC 3339 instant, a day, `2024-03-17T10:00` in a zone, or EDTF.
+    /// Parses what people and programs write: an RFC 3339 instant, a day, `2024-03-17T10:00` in a zone, or EDTF. The zone is that of times that
+    /// name none, or name UTC.
     ///
     /// # Errors
     /// None of these forms fits.
@@ -302,8 +303,11 @@ impl When {
             return Ok(Self { zone: zone.cloned(), ..Self::day(day) });
         }
         if let Ok(instant) = text.parse::<Timestamp>() {
-            let own = offset_of(text).filter(|z| z.as_str() != "+00:00");
-            return Ok(Self::instant(instant, zone.cloned().or(own).unwrap_or_else(Zone::utc)));
+            // What names an offset was lived there; the zone tells more of it if it was there, too.
+            let own = offset_of(text).filter(|own| own.as_str() != "+00:00");
+            let offset = |zone: &Zone| zone.to_jiff().map(|zone| zone.to_offset(instant.to_jiff()));
+            let elsewhere = own.filter(|own| zone.is_none_or(|zone| offset(zone) != offset(own)));
+            return Ok(Self::instant(instant, elsewhere.or_else(|| zone.cloned()).unwrap_or_else(Zone::utc)));
         }
         if let Ok(civil) = text.parse::<jiff::civil::DateTime>() {
             let day = LocalDay::from_jiff(civil.date())?;

@@ -22,6 +22,14 @@ fn reads_days_instants_local_times_and_partial_dates() {
         show("2024-03-17T10:00:00", Some("Europe/Berlin")),
         r#"{"day":"2024-03-17","instant":"2024-03-17T09:00:00Z","zone":"Europe/Berlin"}"#
     );
+    assert_eq!(
+        show("2024-03-17T00:30:00+01:00", Some("America/New_York")),
+        r#"{"day":"2024-03-17","instant":"2024-03-16T23:30:00Z","zone":"+01:00"}"#
+    );
+    assert_eq!(
+        show("2024-03-17T00:30:00+01:00", Some("Europe/Berlin")),
+        r#"{"day":"2024-03-17","instant":"2024-03-16T23:30:00Z","zone":"Europe/Berlin"}"#
+    );
     assert_eq!(show("2024-03-17T10:00:00", None), r#"{"day":"2024-03-17","edtf":"2024-03-17T10:00:00"}"#);
     assert_eq!(show("1978-06~", None), r#"{"edtf":"1978-06~"}"#);
     assert_eq!(show("next week", None), "date: `next week` is neither a day, an instant nor an EDTF date");

@@ -1,5 +1,7 @@
 //! HTML of other programs as Markdown.
 
+mod table;
+
 use htmd::{
     Element, HtmlToMarkdown,
     element_handler::{HandlerResult, Handlers},
@@ -32,9 +34,8 @@ pub(crate) fn to_markdown(html: &str) -> Result<String, String> {
 /// Lists as most people write them; boxes to tick and words struck out, which CommonMark does not know and everybody writes in the same way.
 fn convert(html: &str) -> std::io::Result<String> {
     let options = Options { bullet_list_marker: BulletListMarker::Dash, ul_bullet_spacing: 1, ol_number_spacing: 1, ..Options::default() };
-    let converter =
-        HtmlToMarkdown::builder().options(options).add_handler(vec!["input"], tick).add_handler(vec!["del", "s", "strike"], struck);
-    converter.build().convert(html)
+    let converter = HtmlToMarkdown::builder().options(options).add_handler(vec!["table"], table::table);
+    converter.add_handler(vec!["input"], tick).add_handler(vec!["del", "s", "strike"], struck).build().convert(html)
 }
 
 fn tick(_: &dyn Handlers, element: Element<'_>) -> Option<HandlerResult> {

@@ -324,10 +324,12 @@ impl Input {
         }
     }
 
-    /// The name of the file or folder without its ending: tells apart sources whose items have the same names.
+    /// The name of the file without its ending, or of the folder: tells apart sources whose items have the same names.
     pub fn stem(&self) -> String {
         let path = fs::canonicalize(self.given()).unwrap_or_else(|_| self.given().into());
-        path.file_stem().map(|n| n.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect()).unwrap_or_default()
+        // What stands behind a dot is no ending of a folder: `2024.03` and `2024.04` are two.
+        let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+        name.map(|n| n.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect()).unwrap_or_default()
     }
 
     /// The file on disk, where it is one.

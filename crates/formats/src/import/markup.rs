@@ -114,8 +114,8 @@ pub(crate) fn convert(markup: &str, dialect: &mut dyn Dialect) -> (String, Optio
             break;
         }
     }
-    let (text, is_whole) = page.finish(dialect);
-    (text, problem.or((!is_whole).then_some("a part of its markup is too long to be read at once; the words of it are kept")))
+    let (text, flawed) = page.finish(dialect);
+    (text, problem.or(flawed))
 }
 
 fn begin(tag: &Tag, is_empty: bool, dialect: &mut dyn Dialect, page: &mut Page) {

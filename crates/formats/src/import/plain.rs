@@ -94,10 +94,9 @@ impl<'a> Folder<'a> {
     /// The texts of some files; those that are used are none.
     fn of(input: &'a Input, files: &'a [InputFile], used: BTreeSet<String>, options: &'a ReadOptions) -> Self {
         let all: BTreeSet<&'a str> = files.iter().map(|file| file.path.as_str()).collect();
-        let bags: Vec<&str> = all.iter().copied().filter(|path| path.rsplit('/').next() == Some("bagit.txt")).collect();
+        let bags: BTreeSet<&str> = all.iter().filter_map(|path| path.strip_suffix("bagit.txt")).collect();
         let pages: BTreeSet<&str> = all.iter().filter(|path| is_page(path)).filter_map(|path| Some(path.rsplit_once('.')?.0)).collect();
-        let is_own =
-            |path: &str| is_text(path) && !is_hidden(path) && !is_of_page(path, &pages) && !bags.iter().any(|bag| is_tag(path, bag));
+        let is_own = |path: &str| is_text(path) && !is_hidden(path) && !is_of_page(path, &pages) && !is_tag(path, &bags);
         let texts = files.iter().filter(|file| is_own(&file.path) && !used.contains(&file.path)).collect();
         let files = all.iter().copied().filter(|path| !is_own(path) && !is_hidden(path)).collect();
         Self { input, options, texts, files, notes: None, used }
@@ -219,7 +218,7 @@ fn tell_characters(doubt: Option<Doubt>, charset: Option<&str>, problems: &mut V
         }
         (doubt, _) => {
             problems.extend(doubt.map(|doubt| doubt.describe().to_owned()));
-            matches!(doubt, Some(Doubt::Broken | Doubt::Nul))
+            matches!(doubt, Some(Doubt::Broken | Doubt::Mixed | Doubt::Nul))
         }
     }
 }
@@ -238,10 +237,10 @@ fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Whether a file is one that tells of a bag, and not of what is in it.
-fn is_tag(path: &str, bag: &str) -> bool {
-    let root = bag.strip_suffix("bagit.txt").unwrap_or_default();
-    path.strip_prefix(root).is_some_and(|inside| !inside.starts_with("data/"))
+/// Whether a file is one that tells of a bag, and not of what is in it. Bags are the folders that they are, each with `/` at its end.
+fn is_tag(path: &str, bags: &BTreeSet<&str>) -> bool {
+    let folders = path.match_indices('/').map(|(at, _)| path.split_at(at + 1));
+    std::iter::once(("", path)).chain(folders).any(|(folder, inside)| bags.contains(folder) && !inside.starts_with("data/"))
 }
 
 /// Attaches a text's own file, where its words are not all that it says.
@@ -288,17 +287,17 @@ fn describe(mut said: Said, path: &str, options: &ReadOptions, draft: &mut Draft
     }
 }
 
-/// When it was: as its name says; as the page says of itself, where that is the same day or the name says none; else as its text does. What
-/// the page says comes back where it is not believed.
+/// When it was: as its name says; as the page says of itself, where that is the same day or the name says none; else as its folders or its text
+/// do. What the page says comes back where it is not believed.
 fn date(said: &Said, path: &str, options: &ReadOptions, draft: &mut Draft) -> Option<String> {
     let zone = options.zone.as_ref();
     let parsed = |text: &str| dates::written(text, zone);
-    let named = dates::of_path(path, zone);
+    let dates::Days { own: named, folder } = dates::of_path(path, zone);
     let is_same = |own: &When| named.as_ref().is_none_or(|named| named.day == own.day && named.instant.is_none() && named.edtf.is_none());
     let own = said.date.as_deref().and_then(parsed).filter(is_same);
     let not_believed = said.date.clone().filter(|_| own.is_none());
     let in_text = || said.time.as_deref().and_then(parsed).filter(|when| when.day.is_some());
-    if let Some(when) = own.or(named).or_else(in_text) {
+    if let Some(when) = own.or(named).or(folder).or_else(in_text) {
         if let Some(at) = when.instant {
             (draft.memory.created, draft.memory.modified) = (at, at);
         }

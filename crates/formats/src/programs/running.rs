@@ -58,6 +58,8 @@ pub(super) struct Bounds<'b> {
     /// The folder that it works in, and how much may stand there.
     pub folder: &'b Path,
     pub bytes: u64,
+    /// Of memory, for each process.
+    pub memory: u64,
     /// Whether somebody asked to stop.
     pub stopped: &'b dyn Fn() -> bool,
 }
@@ -81,7 +83,9 @@ impl fmt::Display for Failure {
             Self::Unstarted(kind) => write!(f, "cannot be started: {kind}"),
             Self::Lost(kind) => write!(f, "cannot be waited for: {kind}"),
             Self::Late => f.write_str("takes too long"),
-            Self::TooOftenLate(often) => write!(f, "took too long for {often} pictures, and is not asked any more: a newer one may help"),
+            Self::TooOftenLate(often) => {
+                write!(f, "took too long for {often} pictures in a row, and is not asked any more: a newer one may help")
+            }
             Self::Stopped => f.write_str("was stopped"),
             Self::TooMuch => f.write_str("makes more of it than it may"),
             Self::GaveUp => f.write_str("gave it up"),
@@ -97,7 +101,10 @@ pub(super) fn run(asked: &Asked, bounds: &Bounds<'_>) -> Result<(), Failure> {
     let mut unstarted = io::ErrorKind::NotFound;
     for place in &asked.places {
         match asked.command(place, bounds.folder).spawn() {
-            Ok(child) => return ended(child, bounds),
+            Ok(child) => {
+                bind(&child, bounds);
+                return ended(child, bounds);
+            }
             // One that is not for this user hides none that is.
             Err(error) => unstarted = error.kind(),
         }
@@ -105,10 +112,28 @@ pub(super) fn run(asked: &Asked, bounds: &Bounds<'_>) -> Result<(), Failure> {
     Err(Failure::Unstarted(unstarted))
 }
 
+/// Bounds that the kernel keeps, for all that it starts, too, and also when nobody looks after it any more. A file may be twice as long as all may
+/// be, so that who looks can say why it was ended.
+#[cfg(target_os = "linux")]
+fn bind(child: &Child, bounds: &Bounds<'_>) {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let seconds = u64::from(bounds.seconds).saturating_mul(cores).max(1);
+    for (resource, most) in [(Resource::Data, bounds.memory), (Resource::Fsize, bounds.bytes.saturating_mul(2)), (Resource::Cpu, seconds)] {
+        // One that ended already needs none.
+        let _ = prlimit(Some(Pid::from_child(child)), resource, Rlimit { current: Some(most), maximum: Some(most) });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind(_: &Child, _: &Bounds<'_>) {}
+
 fn ended(mut child: Child, bounds: &Bounds<'_>) -> Result<(), Failure> {
     let watched = watched(&child, bounds);
     // It is not waited for yet, so its number is nobody else's. It may have ended, and nobody be left of its group: then there is nothing to end.
     let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    // Whoever went into another group is not waited for in vain.
+    let _ = child.kill();
     let status = child.wait().map_err(|error| Failure::Lost(error.kind()))?;
     watched?;
     if bytes_in(bounds.folder) > bounds.bytes {

@@ -26,6 +26,8 @@ pub(crate) struct Page {
     skipping: usize,
     gathering: Option<String>,
     is_cut: bool,
+    /// Whether some elements stood too deep to be written.
+    is_flat: bool,
 }
 
 struct Open {
@@ -46,6 +48,8 @@ enum What {
     Skipped,
     Gathered(&'static str),
     Link(String),
+    /// It stands too deep to be written, and its words stand by themselves.
+    Flat,
 }
 
 /// Text that is no markup.
@@ -187,8 +191,16 @@ impl Page {
 
     /// Opens an element that is written as one of HTML; a list goes on with the one before it.
     fn write(&mut self, name: &str, shown: &str, attributes: &str, what: What) {
-        if shown.is_empty() || self.written >= DEPTH_MAX {
+        if shown.is_empty() {
             return self.push(name, String::new(), What::Plain);
+        }
+        // A link holds no other.
+        let is_deeper = matches!(what, What::Link(_)) && !self.open.iter().rev().take(NEAR).any(|open| matches!(open.what, What::Link(_)));
+        if self.written >= DEPTH_MAX && !is_deeper {
+            self.is_flat = true;
+            let stands_alone = is_block(shown) || matches!(shown, "td" | "th");
+            self.part(stands_alone);
+            return self.push(name, String::new(), if stands_alone { What::Flat } else { What::Plain });
         }
         let closing = format!("</{shown}>");
         if is_block(shown) || matches!(shown, "ul" | "ol" | "table") {
@@ -207,6 +219,15 @@ impl Page {
         self.push(name, closing, what);
         if let Some(open) = self.open.last_mut() {
             open.start = start.min(open.inside);
+        }
+    }
+
+    /// Keeps words apart whose elements are not written.
+    fn part(&mut self, stands_alone: bool) {
+        let is_apart = self.piece.is_empty() || self.piece.ends_with("<br>") || self.piece.ends_with("<div>");
+        if stands_alone && self.gathering.is_none() && !is_apart {
+            self.piece.push_str("<br>");
+            self.tags += 1;
         }
     }
 
@@ -236,6 +257,7 @@ impl Page {
             What::Link(target) if is_blank(&self.piece, open.inside) => {
                 self.piece.push_str(&escaped(&target));
             }
+            What::Flat => self.part(true),
             What::Link(_) | What::Plain => {}
         }
         if let Some(gathered) = self.gathering.as_mut().filter(|gathered| is_block(&open.name) && !gathered.ends_with('\n')) {
@@ -296,13 +318,18 @@ impl Page {
         self.tags = 0;
     }
 
-    /// The Markdown, and whether all of it could be turned.
-    pub(super) fn finish(mut self, dialect: &mut dyn Dialect) -> (String, bool) {
+    /// The Markdown, and what was not turned as it was meant.
+    pub(super) fn finish(mut self, dialect: &mut dyn Dialect) -> (String, Option<&'static str>) {
         while !self.open.is_empty() {
             self.close(dialect);
         }
         self.turn();
-        (self.markdown, !self.is_cut)
+        let problem = match () {
+            () if self.is_cut => Some("a part of its markup is too long to be read at once; the words of it are kept"),
+            () if self.is_flat => Some("its markup is nested deeper than is shown; the words are kept"),
+            () => None,
+        };
+        (self.markdown, problem)
     }
 }
 

@@ -7,17 +7,29 @@ use keepsake_record::{LocalDay, When, Zone};
 /// Eight digits are a day of these years, or a number.
 const YEARS: RangeInclusive<i16> = 1700..=2199;
 
-/// The day that a path tells; the innermost part that tells one is believed.
-pub(super) fn of_path(path: &str, zone: Option<&Zone>) -> Option<When> {
+/// The days that a path tells.
+#[derive(Debug, Default)]
+pub(super) struct Days {
+    /// Of the file's own name, alone or with the folders that it lies in.
+    pub own: Option<When>,
+    /// Of the innermost folder that tells one, where the name tells none: the day of what lies there, or of a copy of it.
+    pub folder: Option<When>,
+}
+
+/// The days that a path tells. Where a name tells several, no folder is asked.
+pub(super) fn of_path(path: &str, zone: Option<&Zone>) -> Days {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let mut parts: Vec<&str> = folders.split('/').filter(|part| !part.is_empty()).collect();
     parts.push(stem);
-    (1..=parts.len()).rev().find_map(|end| {
-        let (around, part) = (&parts[..end - 1], parts[end - 1]);
-        let own = if end == parts.len() { of_name(part, zone) } else { of_folder(part).map(When::day) };
-        own.or_else(|| of_folders(around, part).map(When::day))
-    })
+    let own = match of_name(stem, zone) {
+        Named::Several => return Days::default(),
+        Named::One(when) => Some(when),
+        Named::None => of_folders(&parts[..parts.len() - 1], stem).map(When::day),
+    };
+    let of = |end: usize| of_folder(parts[end - 1]).or_else(|| of_folders(&parts[..end - 1], parts[end - 1])).map(When::day);
+    let folder = if own.is_none() { (1..parts.len()).rev().find_map(of) } else { None };
+    Days { own, folder }
 }
 
 /// What a page says of its day or time; eight digits are a day as in a name, and no midnight.
@@ -35,11 +47,21 @@ fn of_folder(name: &str) -> Option<LocalDay> {
     day_at(name).filter(|(_, rest)| rest.is_empty() || !is_number).map(|(day, _)| day)
 }
 
+enum Named {
+    One(When),
+    Several,
+    None,
+}
+
 /// The day that a name begins with, with a clock time if nothing follows that; or the only one in it.
-fn of_name(stem: &str, zone: Option<&Zone>) -> Option<When> {
+fn of_name(stem: &str, zone: Option<&Zone>) -> Named {
+    let exactly = |day: LocalDay, clock: &str| When::parse(&format!("{day}T{clock}"), zone).ok().filter(|when| when.day.is_some());
     if let Some((day, rest)) = day_at(stem) {
-        let exact = clock(rest).and_then(|clock| When::parse(&format!("{day}T{clock}"), zone).ok().filter(|when| when.day.is_some()));
-        return Some(exact.unwrap_or_else(|| When::day(day)));
+        let exact = clock(rest).and_then(|clock| exactly(day, &clock));
+        return Named::One(exact.unwrap_or_else(|| When::day(day)));
+    }
+    if let Some(exact) = digits(stem).and_then(|(day, clock)| exactly(day, &clock)) {
+        return Named::One(exact);
     }
     let mut found: Option<LocalDay> = None;
     let mut before = '-';
@@ -48,11 +70,18 @@ fn of_name(stem: &str, zone: Option<&Zone>) -> Option<When> {
         before = character;
         let Some((day, _)) = begins.then(|| day_at(&stem[at..])).flatten() else { continue };
         if found.is_some_and(|known| known != day) {
-            return None;
+            return Named::Several;
         }
         found = Some(day);
     }
-    found.map(When::day)
+    found.map_or(Named::None, |day| Named::One(When::day(day)))
+}
+
+/// `20240305143059` or `202403051430`, as many programs call notes.
+fn digits(stem: &str) -> Option<(LocalDay, String)> {
+    let is_one = matches!(stem.len(), 12 | 14) && stem.bytes().all(|byte| byte.is_ascii_digit());
+    let (day, _) = is_one.then(|| day_at(&stem[..8])).flatten()?;
+    Some((day, format!("{}:{}:{}", &stem[8..10], &stem[10..12], stem.get(12..).filter(|seconds| !seconds.is_empty()).unwrap_or("00"))))
 }
 
 /// The day that a text begins with, and what follows it.
@@ -89,7 +118,8 @@ mod tests {
     #[test]
     fn names_and_folders_tell_days() {
         let zone: Zone = "Europe/Lisbon".parse().expect("a zone");
-        let day = |path: &str| of_path(path, None).and_then(|when| when.day).map(|day| day.to_string());
+        let one = |path: &str, zone: Option<&Zone>| of_path(path, zone).own.or(of_path(path, zone).folder);
+        let day = |path: &str| one(path, None).and_then(|when| when.day).map(|day| day.to_string());
         for path in [
             "2024-03-05.txt",
             "2024-03-05 14.30.txt",
@@ -104,6 +134,8 @@ mod tests {
             "Letter of 2024-03-05, copy of 2024-03-05.txt",
             "2024_03_05 to 2024_03_09.txt",
             "2024-03-05",
+            "20240305143059.txt",
+            "2023/202403051430.txt",
         ] {
             assert_eq!(day(path).as_deref(), Some("2024-03-05"), "{path}");
         }
@@ -119,14 +151,17 @@ mod tests {
             "2024/03.txt",
             "20240305 backup/a.txt",
             "é2024-03-0é.txt",
+            "20240305256199.txt",
+            "2023-01-01_copy/from 2024-03-05 to 2024-03-09.txt",
         ] {
             assert_eq!(day(path), None, "{path}");
         }
         assert_eq!(day("2024-03-05/2023-01-02.txt").as_deref(), Some("2023-01-02"), "the name says it of the file itself");
-        let at = |path: &str| of_path(path, Some(&zone)).and_then(|when| when.instant).map(|at| at.to_string());
+        let at = |path: &str| one(path, Some(&zone)).and_then(|when| when.instant).map(|at| at.to_string());
         assert_eq!(at("2024-07-05 14.30.txt").as_deref(), Some("2024-07-05T13:30:00Z"));
         assert_eq!((at("2024-07-05 14.30 CHF.txt"), at("2024-07-05 25.30.txt"), at("2024-07-05.txt")), (None, None, None));
-        let edtf = of_path("2024-03-05_14-30-59.txt", None).and_then(|when| when.edtf);
+        assert_eq!(at("20240705143005.txt").as_deref(), Some("2024-07-05T13:30:05Z"));
+        let edtf = one("2024-03-05_14-30-59.txt", None).and_then(|when| when.edtf);
         assert_eq!(edtf.map(|edtf| edtf.as_str().to_owned()).as_deref(), Some("2024-03-05T14:30:59"));
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Doubt {
     Broken,
     /// It is no UTF-8, and says nothing.
     Guessed,
+    /// Some of it is UTF-8, and more of it is not.
+    Mixed,
     /// It has characters that no text has.
     Nul,
 }
@@ -23,6 +25,10 @@ impl Doubt {
         match self {
             Self::Broken => "is not whole UTF-8 or UTF-16; what could not be read stands as U+FFFD, and the file itself is kept with it",
             Self::Guessed => "is not UTF-8 and was read as Windows-1252; if letters look wrong, save it as UTF-8 and import again",
+            Self::Mixed => {
+                "is UTF-8 in some places and not in others, and was read as Windows-1252: letters may be wrong, and the file itself is kept with \
+                 it; save it as UTF-8 and import again"
+            }
             Self::Nul => "has U+0000, as files have that are no text; these stand as U+FFFD, and the file itself is kept with it",
         }
     }
@@ -49,7 +55,25 @@ fn characters(bytes: &[u8], is_cut: bool) -> (String, Option<Doubt>) {
             (String::from_utf8_lossy(rest.get(..error.valid_up_to()).unwrap_or_default()).into_owned(), None)
         }
         Err(_) if marked.is_some() => (String::from_utf8_lossy(rest).into_owned(), Some(Doubt::Broken)),
-        Err(_) => (rest.iter().map(|byte| windows(*byte)).collect(), Some(Doubt::Guessed)),
+        Err(_) => match told_apart(rest) {
+            Doubt::Broken => (String::from_utf8_lossy(rest).into_owned(), Some(Doubt::Broken)),
+            doubt => (rest.iter().map(|byte| windows(*byte)).collect(), Some(doubt)),
+        },
+    }
+}
+
+/// Whether bytes that are not all UTF-8 are UTF-8 with some that broke, or something else. Of Windows-1252 next to nothing is UTF-8 beyond ASCII
+/// (`ß”` is), so one that broke in a long text makes no other letters of the rest.
+fn told_apart(bytes: &[u8]) -> Doubt {
+    let (mut whole, mut broken) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        whole += chunk.valid().chars().filter(|character| !character.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    match whole {
+        _ if whole > broken => Doubt::Broken,
+        _ if whole * 10 <= broken => Doubt::Guessed,
+        _ => Doubt::Mixed,
     }
 }
 
@@ -90,6 +114,21 @@ mod tests {
         assert_eq!(of(b"\xef\xbb\xbf\xff"), ("\u{FFFD}".to_owned(), Some(Doubt::Broken)));
         assert_eq!(of(b"a\0"), ("a\u{FFFD}".to_owned(), Some(Doubt::Nul)));
         assert_eq!(of(b""), whole(""));
+        let with = |text: &str, end: &[u8]| of(&[text.as_bytes(), end].concat());
+        assert_eq!(with("Größe, Café", b"\xff"), ("Größe, Café\u{FFFD}".to_owned(), Some(Doubt::Broken)));
+        assert_eq!(with("Café, Caf", b"\xc3").1, Some(Doubt::Mixed), "as one that nobody wrote to its end");
+        assert_eq!(with("é é Caf", b"\xc3"), ("é é Caf\u{FFFD}".to_owned(), Some(Doubt::Broken)));
+        assert_eq!(
+            of("Gru\u{df} fr\u{fc}her \u{e4} \u{f6} \u{e4} \u{f6} \u{e4} \u{f6} \u{e4} \u{f6} \u{fc} "
+                .chars()
+                .map(|c| c as u8)
+                .chain(*b"gro\xdf\x94")
+                .collect::<Vec<_>>()
+                .as_slice())
+            .1,
+            Some(Doubt::Guessed),
+            "`ß”` alone is UTF-8"
+        );
         assert_eq!((decode(b"a\xc3", true), decode(b"a\xc3", false).1), (whole("a"), Some(Doubt::Guessed)));
     }
 }

@@ -1,6 +1,9 @@
 //! What a text or a page names of the folder that it is in: files become attachments, and nothing outside of the folder is ever looked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use keepsake_record::{ATTACHMENTS_MAX, Attachment};
 
@@ -14,9 +17,14 @@ use super::super::{
 /// So many problems of one page are told; a page may name millions of files.
 const TOLD_MAX: usize = 100;
 
+/// More links of one text are not looked up: each may mean several files far down.
+const LOOKED_MAX: u32 = 100_000;
+
 pub(super) struct Links<'a> {
-    /// The path of the text.
-    path: &'a str,
+    /// The folder of the text.
+    folder: &'a str,
+    /// Links that were looked up.
+    looked: Cell<u32>,
     /// Every file that may become an attachment.
     files: &'a BTreeSet<&'a str>,
     used: &'a mut BTreeSet<String>,
@@ -37,7 +45,9 @@ pub(super) struct Links<'a> {
 impl<'a> Links<'a> {
     pub fn new(path: &'a str, files: &'a BTreeSet<&'a str>, used: &'a mut BTreeSet<String>, draft: &'a mut Draft) -> Self {
         let (keys, problems) = (BTreeMap::new(), BTreeSet::new());
-        Self { path, files, used, draft, keys, problems, untold: 0, is_text: false, is_shown: false, alt: String::new() }
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let looked = Cell::new(0);
+        Self { folder, looked, files, used, draft, keys, problems, untold: 0, is_text: false, is_shown: false, alt: String::new() }
     }
 
     /// Where a link leads that names a file; `None`: it stays as it is. A file that is not there is told of.
@@ -71,6 +81,9 @@ impl<'a> Links<'a> {
                 self.untold
             ));
         }
+        if self.looked.get() > LOOKED_MAX {
+            problems.push(format!("has more than {LOOKED_MAX} links; files that the others name were not looked for"));
+        }
         problems
     }
 
@@ -90,14 +103,17 @@ impl<'a> Links<'a> {
         if bare.is_empty() || link.starts_with("//") || bare.split('/').next().is_some_and(|first| first.contains(':')) {
             return None;
         }
+        self.looked.set(self.looked.get().saturating_add(1));
+        if self.looked.get() > LOOKED_MAX {
+            return None;
+        }
         let written = [percent_decode(bare), link.to_owned(), bare.replace('\\', "/")];
         Some((bare, written.iter().filter_map(|target| self.place(target)).collect()))
     }
 
     /// The path that a target means, in the folder that was named; `None`: it leads out of it.
     fn place(&self, target: &str) -> Option<String> {
-        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        join(if target.starts_with('/') { "" } else { folder }, target)
+        join(if target.starts_with('/') { "" } else { self.folder }, target)
     }
 
     fn attach(&mut self, path: &str) -> Option<String> {

@@ -78,7 +78,7 @@ impl Tidy {
     /// Writes what begins with `<`, and answers what follows; `None`: it does not end.
     fn markup<'t>(&mut self, rest: &'t str) -> Option<&'t str> {
         if let Some(comment) = rest.strip_prefix("<!--") {
-            return comment.split_once("-->").map(|(_, after)| after);
+            return behind_comment(comment);
         }
         if let Some(literal) = rest.strip_prefix("<![CDATA[") {
             let (text, after) = literal.split_once("]]>")?;
@@ -187,6 +187,13 @@ fn attributes(tag: &str) -> Option<(String, &str)> {
     }
 }
 
+/// What follows the end of a comment; `<!-->` is a whole one, and `--!>` ends one, too (WHATWG's HTML, 13.2.5.43 to 51).
+fn behind_comment(comment: &str) -> Option<&str> {
+    let at_once = comment.strip_prefix('>').or_else(|| comment.strip_prefix("->"));
+    let ends = |(at, _): &(usize, &str)| comment[..*at].ends_with("--") || comment[..*at].ends_with("--!");
+    at_once.or_else(|| comment.match_indices('>').find(ends).map(|(at, _)| &comment[at + 1..]))
+}
+
 /// What follows the end of an element that holds no markup.
 fn behind<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let mut rest = text;
@@ -215,6 +222,7 @@ mod tests {
             ("<img src=a.png/>", "<img src=\"a.png/\">"),
             ("<img alt = \"a > b\" / >", "<img alt=\"a > b\">"),
             ("<!DOCTYPE html><!-- <p> --><?xml x?><![if a]>b<![CDATA[c<d]]>", "bc&lt;d"),
+            ("a<!-->b<!--->c<!-- d --!>e<!---->f<!--[if !IE]><!-->g<!--<![endif]-->h", "abcefgh"),
             ("a<script>if (a<b) '</p>'</SCRIPT >b<style>p{}</style>c", "abc"),
             ("<b 1=2 \u{e9}=x>\u{e9}</B >", "<b 1=\"2\">\u{e9}</b>"),
         ] {

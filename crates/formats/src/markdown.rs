@@ -28,10 +28,10 @@ pub fn path_of(memory: &Memory) -> String {
 /// # Errors
 /// It cannot be written as YAML.
 pub fn write(memory: &Memory, names: &Names) -> Result<String, String> {
-    let depth = path_of(memory).matches('/').count();
     let target = |attachment: &Attachment| {
         let medium = attachment.medium.as_ref()?;
-        Some(format!("{}{}", "../".repeat(depth), layout::media_path(memory.when.day, &attachment.name, &medium.sha256)))
+        let above = "../".repeat(path_of(memory).matches('/').count());
+        Some(format!("{above}{}", layout::media_path(memory.when.day, &attachment.name, &medium.sha256)))
     };
     let of_key = |key: &str| memory.attachments.iter().find(|attachment| attachment.key == key);
     let mut shown: Vec<String> = Vec::new();

@@ -29,7 +29,8 @@ fn parse(rest: &str) -> Option<Link<'_>> {
 pub fn rewrite_links(text: &str, mut to: impl FnMut(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("](") {
+    // A character is found faster than two: most texts have no bracket at all.
+    while let Some(at) = rest.match_indices(']').map(|(at, _)| at).find(|at| rest[at + 1..].starts_with('(')) {
         let (before, after) = rest.split_at(at + 2);
         out.push_str(before);
         let end = after.find([')', ' ', '\n']).unwrap_or(after.len());

@@ -69,10 +69,14 @@ pub(crate) fn write_all(repository: &Repository, packs: &[(Id, Vec<PackedBlob>)]
 pub(crate) fn decode(id: Id, json: &[u8]) -> RepositoryResult<Vec<(Id, Vec<PackedBlob>)>> {
     let index: IndexJson = serde_json::from_slice(json).map_err(|e| RepositoryError::damaged(format!("index {}", id.short()), e))?;
     let packs = index.packs.unwrap_or_default().into_iter().map(|pack| {
-        let blobs = pack.blobs.unwrap_or_default().into_iter();
-        let blobs =
-            blobs.map(|b| PackedBlob { kind: b.r#type, id: b.id, offset: b.offset, length: b.length, uncompressed: b.uncompressed_length });
-        (pack.id, blobs.collect())
+        let blobs = pack.blobs.unwrap_or_default().into_iter().map(|b| {
+            // Whoever reads adds them up.
+            b.offset.checked_add(b.length)?;
+            Some(PackedBlob { kind: b.r#type, id: b.id, offset: b.offset, length: b.length, uncompressed: b.uncompressed_length })
+        });
+        let blobs: Option<Vec<PackedBlob>> = blobs.collect();
+        let far = || RepositoryError::damaged(format!("index {}", id.short()), "it places a blob beyond 4 GiB of its pack");
+        Ok((pack.id, blobs.ok_or_else(far)?))
     });
-    Ok(packs.collect())
+    packs.collect()
 }

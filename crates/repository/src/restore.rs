@@ -135,7 +135,8 @@ struct Walk<'a> {
     options: &'a RestoreOptions,
     monitor: &'a dyn Monitor,
     outcome: &'a Mutex<RestoreOutcome>,
-    hard_links: HashMap<(u64, u64), Stands>,
+    /// By device, inode and content: a file that was written to while it was backed up has another content under each name.
+    hard_links: HashMap<(u64, u64, Id), Stands>,
     /// Further names, for the end: only then it is known whether the first one came back.
     linked: Vec<Job>,
     folders: Vec<(PathBuf, Node, String)>,
@@ -248,10 +249,10 @@ impl Walk<'_> {
                 self.dir(&subtree, &target, &path, batches)
             }
             (NodeKind::File, _) => {
-                let key = (node.device_id, node.inode);
                 let part = target.with_file_name(parts.part_of(&node.name));
                 let mut job = Job { node, target, part, path, stands: None };
-                if job.node.links > 1 && key.1 != 0 {
+                if job.node.links > 1 && job.node.inode != 0 {
+                    let key = (job.node.device_id, job.node.inode, content_of(&job.node));
                     if let Some(stands) = self.hard_links.get(&key) {
                         job.stands = Some(Arc::clone(stands));
                         self.linked.push(job);
@@ -271,6 +272,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Names the content of a file.
+fn content_of(node: &Node) -> Id {
+    let pieces = node.content.iter().flatten();
+    Id::of(&pieces.flat_map(|id| id.as_bytes().iter().copied()).collect::<Vec<u8>>())
 }
 
 fn fail(outcome: &Mutex<RestoreOutcome>, monitor: &dyn Monitor, path: &str, reason: &str) {

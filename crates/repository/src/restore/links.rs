@@ -55,3 +55,36 @@ fn link(first: &Path, job: &Job) -> io::Result<()> {
     drop(fs::remove_file(&job.part));
     named
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Cursor, os::unix::fs::MetadataExt, sync::Arc};
+
+    use keepsake_storage::MemoryStore;
+
+    use super::*;
+    use crate::{BackupRequest, Content, Edit, EditKind, KdfCost, Node, NodeKind, Password, Silent, Snapshot, SystemAmbient};
+
+    /// One that is written to between the names of it is recorded with the same inode and two contents.
+    #[test]
+    fn names_with_another_content_are_files_of_their_own() {
+        let (password, cost) = (Password::new("a password".into()), KdfCost { log_n: 4, r: 8, p: 1 });
+        let repository = Repository::init(Arc::new(MemoryStore::new()), &password, cost, Arc::new(SystemAmbient)).expect("init");
+        let files = [("a", "before"), ("b", "before"), ("c", "after"), ("d", "after")];
+        let edits = files.map(|(name, text)| {
+            let node = Node { links: 4, inode: 7, mode: 0o644, ..Node::bare(name.into(), NodeKind::File, "2024-01-01T00:00:00Z") };
+            Ok(Edit { path: name.into(), kind: EditKind::File(node, Content::Stream(Box::new(move || Ok(Box::new(Cursor::new(text)))))) })
+        });
+        let snapshot = Snapshot::new("2024-03-17T00:00:00Z".into(), "/keepsake", "keepsake test");
+        let request = BackupRequest { parent_tree: None, carry_tree: None, edits: Box::new(edits.into_iter()), replay: None, snapshot };
+        let tree = repository.backup(request, &Silent).expect("backup").tree;
+        let folder = tempfile::tempdir().expect("space");
+        let outcome = repository.restore(&tree, folder.path(), &RestoreOptions::default(), &Silent).expect("restored");
+        assert_eq!(outcome.failed, vec![]);
+        for (name, text) in files {
+            assert_eq!(fs::read_to_string(folder.path().join(name)).expect("readable"), text, "{name}");
+        }
+        let inode = |name: &str| fs::metadata(folder.path().join(name)).expect("metadata").ino();
+        assert!(inode("a") == inode("b") && inode("c") == inode("d") && inode("a") != inode("c"));
+    }
+}

@@ -133,17 +133,24 @@ fn flow(value: &Value, out: &mut String) {
 
 fn quoted(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            // Not printable in YAML, or the end of a line for some readers.
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
+    // Most texts are ids, names and days.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        out.push_str(text);
+    } else {
+        text.chars().for_each(|character| quote(character, out));
     }
     out.push('"');
+}
+
+fn quote(character: char, out: &mut String) {
+    match character {
+        '"' | '\\' => out.extend(['\\', character]),
+        // Not printable in YAML, or the end of a line for some readers.
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            out.push_str(&format!("\\u{:04x}", u32::from(character)));
+        }
+        printable => out.push(printable),
+    }
 }
 
 /// `1e-7` is a text in YAML 1.1; `1.0e-7` is a number everywhere.

@@ -137,7 +137,9 @@ pub(super) fn write(task: &Task<'_>, pieces: RenderedStream<Piece>) -> CustodyRe
 
 /// The lines of a file, from 1 on.
 fn numbered(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty())
+    let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
+    let lines = ends.scan(0, |start, end| Some(&bytes[std::mem::replace(start, end + 1)..end]));
+    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
 }
 
 /// The folder that something will stand in.

@@ -9,6 +9,8 @@ use std::{
     time::SystemTime,
 };
 
+use rustix::fs::{Mode, OFlags, openat};
+
 /// Longer files are written by who adds them.
 const SMALL_BYTES: u64 = 64 << 10;
 /// Small ones go to who writes them so many together, or so many bytes: a change of threads takes as long as a file.
@@ -29,7 +31,7 @@ struct Small {
 pub(super) struct Folder {
     root: PathBuf,
     opened: fs::File,
-    last: PathBuf,
+    last: Last,
     open: Group,
     writers: Vec<Writer>,
     /// Whose turn it is.
@@ -69,7 +71,7 @@ impl Folder {
         fs::create_dir_all(&root)?;
         let opened = fs::File::open(&root)?;
         let writers = (0..WRITERS).map(|_| Writer::start()).collect::<io::Result<_>>()?;
-        Ok(Self { root, opened, last: PathBuf::new(), open: Group::default(), writers, turn: 0 })
+        Ok(Self { root, opened, last: Last::default(), open: Group::default(), writers, turn: 0 })
     }
 
     /// Writes a file, now or soon; what fails later is told by a later call, or at the end.
@@ -138,20 +140,38 @@ impl Drop for Folder {
 }
 
 fn write_all(waiting: &Receiver<Vec<Small>>) -> io::Result<()> {
-    let mut last = PathBuf::new();
+    let mut last = Last::default();
     for Small { path, at, bytes } in waiting.iter().flatten() {
         put(&path, at, &mut last, |file| file.write_all(&bytes))?;
     }
     Ok(())
 }
 
-/// `last` is the folder that was made last: files come folder by folder.
-fn put(path: &Path, at: Option<SystemTime>, last: &mut PathBuf, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| parent != last) {
-        fs::create_dir_all(parent)?;
-        *last = parent.to_owned();
+/// The folder that was made last: files come folder by folder, and are looked up from it, which is shorter than from the root.
+#[derive(Default)]
+struct Last {
+    path: PathBuf,
+    opened: Option<fs::File>,
+}
+
+impl Last {
+    fn create(&mut self, path: &Path) -> io::Result<fs::File> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return fs::File::create(path) };
+        let folder = match &self.opened {
+            Some(folder) if self.path == parent => folder,
+            _ => {
+                fs::create_dir_all(parent)?;
+                self.path = parent.to_owned();
+                self.opened.insert(fs::File::open(parent)?)
+            }
+        };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        Ok(openat(folder, name, flags, Mode::from_raw_mode(0o666))?.into())
     }
-    let mut file = fs::File::create(path)?;
+}
+
+fn put(path: &Path, at: Option<SystemTime>, last: &mut Last, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
+    let mut file = last.create(path)?;
     write(&mut file)?;
     if let Some(at) = at {
         file.set_modified(at)?;

@@ -17,8 +17,7 @@ struct Row {
     is_heading: bool,
 }
 
-/// A table with headings somewhere, every cell of it. `None` of tables that only place things, or stand in a cell of another: those are read as
-/// what is in them.
+/// A table with headings somewhere, every cell of it. Tables that only place things, or stand in a cell of another, are read as what is in them.
 pub(super) fn table(handlers: &dyn Handlers, element: Element<'_>) -> Option<HandlerResult> {
     if is_in_cell(element.node) || !has_headings(element.node) {
         return handlers.fallback(element);

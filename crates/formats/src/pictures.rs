@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_a_program_made_upright_is_not_turned_again() {
-        use crate::programs::tests::{begins, stand_in};
+        use crate::programs::{begins, tests::stand_in};
         // Its EXIF says that it is to be turned: libheif 1.15 copies that beside pixels that it has turned.
         let mut chunk = b"eXIfII*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
         let length = u32::try_from(chunk.len() - 4).expect("short").to_be_bytes();

@@ -9,7 +9,10 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    io::retry_on_intr,
+};
 
 /// Longer files are written by who adds them.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -161,12 +164,13 @@ impl Last {
             Some(folder) if self.path == parent => folder,
             _ => {
                 fs::create_dir_all(parent)?;
+                let opened = fs::File::open(parent)?;
                 self.path = parent.to_owned();
-                self.opened.insert(fs::File::open(parent)?)
+                self.opened.insert(opened)
             }
         };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        Ok(openat(folder, name, flags, Mode::from_raw_mode(0o666))?.into())
+        Ok(retry_on_intr(|| openat(&*folder, name, flags, Mode::from_raw_mode(0o666)))?.into())
     }
 }
 
